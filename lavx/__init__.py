@@ -1,0 +1,3 @@
+"""lavx: local agnostic video explanations, by removal."""
+
+__version__ = "0.1.0"

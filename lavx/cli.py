@@ -1,0 +1,54 @@
+"""`lavx <command> [overrides]`: takes the command's word off and hands the rest to Hydra."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+
+from lavx import __version__
+
+COMMANDS = {
+    "run": "explain and evaluate the videos of a dataset on a network with a method",
+    "data": "check a dataset: counts, what is missing or unreadable, a contact sheet",
+}
+
+HELP = """lavx: local agnostic video explanations. Why did the network say that?
+
+Usage: lavx <command> [options and overrides]
+
+Commands:
+{commands}
+
+  lavx <command> --help   what a command takes
+  lavx --version
+
+Try: lavx run"""
+
+
+def main() -> None:
+    """The console script."""
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(HELP.format(commands="\n".join(f"  {name:10} {what}" for name, what in COMMANDS.items())))
+        sys.exit(0)
+    if arguments[0] in ("-V", "--version"):
+        print(f"lavx {__version__}")
+        sys.exit(0)
+    word = arguments[0]
+    if word not in COMMANDS:
+        near = difflib.get_close_matches(word, COMMANDS, n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        print(
+            f"lavx: unknown command {word!r}.{hint} Commands: {', '.join(COMMANDS)}. See lavx --help.",
+            file=sys.stderr,
+        )
+        sys.exit(2)
+    sys.argv = [f"lavx {word}", *arguments[1:]]
+    from lavx import commands
+
+    try:
+        importlib.import_module(f"lavx.commands.{word}").main()
+    except KeyboardInterrupt:
+        sys.exit(commands.INTERRUPTED)
+    sys.exit(max(commands.statuses, default=0))

@@ -1,0 +1,30 @@
+"""`lavx run`: one cell, explained and evaluated."""
+
+from __future__ import annotations
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from lavx.commands import guarded
+
+
+def cell_name(overrides: list[str], choices: dict[str, str]) -> tuple[str, str, str]:
+    """The dataset, net and method parts of the run folder; a changed step of the method is in its name."""
+    changed = [o.lstrip("+~") for o in overrides if o.lstrip("+~").startswith(("method/", "method."))]
+    suffix = "".join("-" + change[len("method/") :].replace("/", ".") for change in sorted(changed))
+    return choices["dataset"], choices["net"], choices["method"] + suffix
+
+
+@hydra.main(version_base="1.3", config_path="pkg://lavx.conf", config_name="run")
+def main(config: DictConfig) -> int:
+    """Run the cell that Hydra composed; returns the exit status."""
+    runtime = HydraConfig.get()
+    names = cell_name(list(runtime.overrides.task), dict(runtime.runtime.choices))
+
+    def job() -> int:
+        from lavx.cell import run_cell
+
+        return run_cell(config, *names)
+
+    return guarded(job)

@@ -1,0 +1,1 @@
+"""The classifiers under explanation. Everything of OpenMMLab stays behind this package."""

@@ -1,0 +1,60 @@
+# The embedded TPN: ResNet3dSlowOnly-18 with 8 base channels and a temporal pyramid of width 32.
+model = dict(
+    type="Recognizer3D",
+    backbone=dict(
+        type="ResNet3dSlowOnly",
+        depth=18,
+        base_channels=8,
+        pretrained=None,
+        lateral=False,
+        out_indices=(2, 3),
+        conv1_kernel=(1, 7, 7),
+        conv1_stride_t=1,
+        pool1_stride_t=1,
+        inflate=(0, 0, 1, 1),
+        norm_eval=False,
+    ),
+    neck=dict(
+        type="TPN",
+        in_channels=(32, 64),
+        out_channels=32,
+        spatial_modulation_cfg=dict(in_channels=(32, 64), out_channels=64),
+        temporal_modulation_cfg=dict(downsample_scales=(8, 8)),
+        upsample_cfg=dict(scale_factor=(1, 1, 1)),
+        downsample_cfg=dict(downsample_scale=(1, 1, 1)),
+        level_fusion_cfg=dict(
+            in_channels=(32, 32),
+            mid_channels=(32, 32),
+            out_channels=32,
+            downsample_scales=((1, 1, 1), (1, 1, 1)),
+        ),
+        aux_head_cfg=None,
+    ),
+    cls_head=dict(
+        type="TPNHead",
+        num_classes=8,
+        in_channels=2048,
+        spatial_type="avg",
+        consensus=dict(type="AvgConsensus", dim=1),
+        dropout_ratio=0.2,
+        init_std=0.01,
+        average_clips="prob",
+    ),
+    data_preprocessor=dict(
+        type="ActionDataPreprocessor",
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        format_shape="NCTHW",
+    ),
+    test_cfg=None,
+)
+
+val_pipeline = [
+    dict(type="DecordInit"),
+    dict(type="SampleFrames", clip_len=8, frame_interval=2, num_clips=1, test_mode=True),
+    dict(type="DecordDecode"),
+    dict(type="Resize", scale=(-1, 64)),
+    dict(type="CenterCrop", crop_size=64),
+    dict(type="FormatShape", input_format="NCTHW"),
+    dict(type="PackActionInputs"),
+]

@@ -1,0 +1,53 @@
+"""Progress on the terminal: a bar over the videos and one over the passes of the present video."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import TracebackType
+
+from tqdm import tqdm
+
+
+class Progress:
+    """Two bars with rate and time left; nothing but plain lines where stderr is not a terminal.
+
+    Args:
+        n_videos: videos to come.
+        label: what the outer bar says.
+    """
+
+    def __init__(self, n_videos: int, label: str) -> None:
+        self._videos = tqdm(total=n_videos, desc=label, unit="video", disable=None, leave=False, position=0)
+        self._passes: tqdm | None = None
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end_passes()
+        self._videos.close()
+
+    def begin(self, label: str) -> Callable[[int], Callable[[int], object]]:
+        """A stage of the present video: give it the number of passes, tell what it returns of passes done."""
+
+        def start(total: int) -> Callable[[int], object]:
+            self._end_passes()
+            self._passes = tqdm(total=total, desc=f"  {label}", unit="pass", disable=None, leave=False, position=1)
+            return self._passes.update
+
+        return start
+
+    def video_done(self, line: str) -> None:
+        """Say one line of a video and advance."""
+        self._end_passes()
+        tqdm.write(line, file=sys.stdout)
+        sys.stdout.flush()
+        self._videos.update()
+
+    def _end_passes(self) -> None:
+        if self._passes is not None:
+            self._passes.close()
+            self._passes = None

@@ -1,0 +1,297 @@
+"""Removal: what takes the place of the voxels that a coalition does not keep.
+
+Every component is prepared once for a clip x, and then turns masks m, batch by batch, into perturbed clips
+m * x + (1 - m) * b on the clip's device. Where the mask is 1 the clip is left bit-identical, where it is 0
+there is exactly the baseline b.
+
+`feather` softens the edges of masks with a Gaussian: its sigma in voxels, one number for all axes or three
+for (T, H, W), so that [0, 3, 3] leaves edges in time hard. 0 leaves masks as they are. What is softened is
+the removed part, blurred and divided by the blur of a clip removed as a whole, so that all kept stays all
+kept, and all removed stays all removed, up to the borders.
+
+Shapes: a clip is float (T, H, W, 3) in 0..255, masks are (B, T, H, W) in [0, 1] with 1 = kept, and perturbed
+clips (B, T, H, W, 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.ndimage import gaussian_filter1d
+from torch import Tensor
+
+from lavx.regions import Regions
+from lavx.scoring import Fill
+
+ALGORITHMS = ("pull_push", "telea", "navier_stokes")
+
+_TINY = 1e-12
+# A voxel softened to less than this from all removed is all removed: the rounding of sums, of TF32 at worst.
+_ROUNDING = 1e-3
+
+
+class Black:
+    """Black, which costs one multiplication.
+
+    Args:
+        feather: how far edges are softened, see this module.
+    """
+
+    def __init__(self, feather: float | Sequence[float] = 0) -> None:
+        self.feather = _check_sigmas("feather", feather)
+
+    def prepare(self, clip: Tensor, regions: Regions, generator: torch.Generator) -> Fill:
+        """Prepare a clip."""
+        soften = _Softening(self.feather, clip)
+        return lambda masks: soften(masks)[..., None] * clip
+
+
+class Constant:
+    """One color.
+
+    Args:
+        color: (red, green, blue) in 0..255.
+        feather: how far edges are softened, see this module.
+    """
+
+    def __init__(self, color: Sequence[float], feather: float | Sequence[float] = 0) -> None:
+        if len(color) != 3 or not all(0 <= value <= 255 for value in color):
+            raise ValueError(f"color must be three numbers in 0..255, for red, green and blue, got {color}")
+        self.color = tuple(float(value) for value in color)
+        self.feather = _check_sigmas("feather", feather)
+
+    def prepare(self, clip: Tensor, regions: Regions, generator: torch.Generator) -> Fill:
+        """Prepare a clip."""
+        return _blending(clip, clip.new_tensor(self.color).expand_as(clip), self.feather)
+
+
+class Gray:
+    """The gray in the middle, 128.
+
+    Args:
+        feather: how far edges are softened, see this module.
+    """
+
+    def __init__(self, feather: float | Sequence[float] = 0) -> None:
+        self.feather = _check_sigmas("feather", feather)
+
+    def prepare(self, clip: Tensor, regions: Regions, generator: torch.Generator) -> Fill:
+        """Prepare a clip."""
+        return _blending(clip, torch.full_like(clip, 128), self.feather)
+
+
+class Mean:
+    """Each region's own mean color, spread as its attribution would be: where regions overlap, their mean.
+
+    Args:
+        feather: how far edges are softened, see this module.
+    """
+
+    def __init__(self, feather: float | Sequence[float] = 0) -> None:
+        self.feather = _check_sigmas("feather", feather)
+
+    def prepare(self, clip: Tensor, regions: Regions, generator: torch.Generator) -> Fill:
+        """Prepare a clip."""
+        # In float64: sums over large regions would lose digits.
+        colors = regions.mean(clip.double())
+        baseline = torch.stack([regions.heatmap(channel) for channel in colors.unbind(1)], -1)
+        return _blending(clip, baseline.to(clip), self.feather)
+
+
+class Blur:
+    """The clip blurred by a Gaussian, borders reflected.
+
+    Args:
+        sigma_space: in pixels.
+        sigma_time: in frames of the clip; 0 blurs every frame on its own.
+        feather: how far edges are softened, see this module.
+    """
+
+    def __init__(
+        self, sigma_space: float, sigma_time: float = 0, feather: float | Sequence[float] = 0
+    ) -> None:
+        for name, sigma in (("sigma_space", sigma_space), ("sigma_time", sigma_time)):
+            if not 0 <= sigma < np.inf:
+                raise ValueError(f"{name} must be a finite number >= 0, got {sigma}")
+        if sigma_space == sigma_time == 0:
+            raise ValueError("sigma_space and sigma_time are both 0, which would remove nothing: raise one")
+        self.sigma_space = float(sigma_space)
+        self.sigma_time = float(sigma_time)
+        self.feather = _check_sigmas("feather", feather)
+
+    def prepare(self, clip: Tensor, regions: Regions, generator: torch.Generator) -> Fill:
+        """Prepare a clip."""
+        sigmas = (self.sigma_time, self.sigma_space, self.sigma_space)
+        kernels = _kernels(sigmas, clip, "reflect")
+        baseline = _convolved(clip.permute(3, 0, 1, 2), kernels).permute(1, 2, 3, 0)
+        return _blending(clip, baseline.contiguous(), self.feather)
+
+
+class Inpaint:
+    """What is kept, continued into the hole.
+
+    Where nothing is left to continue, there is black: a clip (for `telea` and `navier_stokes`, a frame) that
+    is removed as a whole.
+
+    Args:
+        algorithm: "pull_push" (Gortler et al. 1996, section 3.4: averages of kept voxels on coarser and coarser
+            levels, over space and time, on the clip's device), "telea" (Telea 2004) or "navier_stokes"
+            (Bertalmio et al. 2001), the last two frame by frame with OpenCV on the CPU, which takes some
+            hundred times longer; to them the hole is what is kept by less than a half.
+        radius: how far telea and navier_stokes look, in pixels.
+        feather: how far edges are softened, see this module.
+    """
+
+    def __init__(
+        self, algorithm: str = "pull_push", radius: float = 3, feather: float | Sequence[float] = 0
+    ) -> None:
+        if algorithm not in ALGORITHMS:
+            raise ValueError(f"algorithm must be one of {', '.join(ALGORITHMS)}, got {algorithm}")
+        if not 1 <= radius <= 100:
+            raise ValueError(f"radius must be 1 to 100 pixels, got {radius}")
+        self.algorithm = algorithm
+        self.radius = float(radius)
+        self.feather = _check_sigmas("feather", feather)
+
+    def prepare(self, clip: Tensor, regions: Regions, generator: torch.Generator) -> Fill:
+        """Prepare a clip."""
+        soften = _Softening(self.feather, clip)
+        if self.algorithm == "pull_push":
+            color = clip.permute(3, 0, 1, 2)[None]
+            return lambda masks: _pull_push(color, soften(masks)[:, None]).permute(0, 2, 3, 4, 1)
+        method = cv2.INPAINT_TELEA if self.algorithm == "telea" else cv2.INPAINT_NS
+        frames = clip.round().clamp(0, 255).byte().cpu().numpy()
+
+        def fill(masks: Tensor) -> Tensor:
+            soft = soften(masks)
+            holes = (soft < 0.5).byte().cpu().numpy()
+            baselines = np.zeros((*holes.shape, 3), dtype=np.uint8)
+            for b, t in np.ndindex(holes.shape[:2]):
+                if not holes[b, t].all():
+                    baselines[b, t] = cv2.inpaint(frames[t], holes[b, t], self.radius, method)
+            return _blended(clip, torch.from_numpy(baselines).to(clip), soft)
+
+        return fill
+
+
+class Noise:
+    """Noise, drawn once a clip: all samples of a clip see the same.
+
+    Args:
+        low: the least value, in 0..255.
+        high: the greatest value, in 0..255.
+        std: None draws every value between low and high with the same chance; a number draws from a normal
+            distribution with this standard deviation around their middle, cut off at both.
+        feather: how far edges are softened, see this module.
+    """
+
+    def __init__(
+        self,
+        low: float = 0,
+        high: float = 255,
+        std: float | None = None,
+        feather: float | Sequence[float] = 0,
+    ) -> None:
+        if not 0 <= low < high <= 255:
+            raise ValueError(f"noise needs 0 <= low < high <= 255, got low={low}, high={high}")
+        if std is not None and not 0 < std < np.inf:
+            raise ValueError(f"std must be a number > 0, or null for even noise, got {std}")
+        self.low = float(low)
+        self.high = float(high)
+        self.std = std
+        self.feather = _check_sigmas("feather", feather)
+
+    def prepare(self, clip: Tensor, regions: Regions, generator: torch.Generator) -> Fill:
+        """Prepare a clip."""
+        # Drawn where the generator is, so that the noise does not depend on the clip's device.
+        place = {"generator": generator, "device": generator.device}
+        if self.std is None:
+            noise = self.low + (self.high - self.low) * torch.rand(clip.shape, **place)
+        else:
+            noise = (self.low + self.high) / 2 + self.std * torch.randn(clip.shape, **place)
+        return _blending(clip, noise.clamp(self.low, self.high).to(clip), self.feather)
+
+
+class _Softening:
+    """Softens the edges of masks; nothing to do where all sigmas are 0."""
+
+    def __init__(self, sigmas: tuple[float, float, float], clip: Tensor) -> None:
+        self.active = any(sigmas)
+        # Divided by the blur of all ones, which for a separable kernel is dividing each row by its sum.
+        self.kernels = [k if k is None else k / k.sum(1, True) for k in _kernels(sigmas, clip, "constant")]
+
+    def __call__(self, masks: Tensor) -> Tensor:
+        if not self.active:
+            return masks
+        removed = _convolved(1 - masks, self.kernels)
+        return (1 - removed).masked_fill_(removed > 1 - _ROUNDING, 0)
+
+
+def _kernels(sigmas: Sequence[float], clip: Tensor, mode: str) -> list[Tensor | None]:
+    """The Gaussian filter along T, H and W, each a matrix (size, size) or None where sigma is 0."""
+    kernels: list[Tensor | None] = []
+    for size, sigma in zip(clip.shape[:3], sigmas, strict=True):
+        if sigma:
+            matrix = gaussian_filter1d(np.eye(size), sigma, axis=0, mode=mode)
+            kernels.append(torch.from_numpy(matrix).to(clip))
+        else:
+            kernels.append(None)
+    return kernels
+
+
+def _convolved(volumes: Tensor, kernels: Sequence[Tensor | None]) -> Tensor:
+    """Volumes (B, T, H, W) multiplied along each axis with a matrix."""
+    for equation, kernel in zip(("st,bthw->bshw", "sh,bthw->btsw", "sw,bthw->bths"), kernels, strict=True):
+        if kernel is not None:
+            volumes = torch.einsum(equation, kernel, volumes)
+    return volumes
+
+
+def _blending(clip: Tensor, baseline: Tensor, sigmas: tuple[float, float, float]) -> Fill:
+    soften = _Softening(sigmas, clip)
+    return lambda masks: _blended(clip, baseline, soften(masks))
+
+
+def _blended(clip: Tensor, baseline: Tensor, masks: Tensor) -> Tensor:
+    """m * x + (1 - m) * b."""
+    masks = masks[..., None]
+    return (masks * clip).addcmul_(1 - masks, baseline)
+
+
+def _pull_push(color: Tensor, known: Tensor) -> Tensor:
+    """Fill in what is not known.
+
+    Args:
+        color: (B or 1, C, T, H, W).
+        known: (B, 1, T, H, W) in [0, 1]; 1 takes the color as it is, 0 not at all.
+
+    Returns:
+        (B, C, T, H, W); 0 where nothing at all is known.
+    """
+    shape = known.shape[2:]
+    if max(shape) == 1:
+        return known * color
+    window = tuple(min(2, size) for size in shape)
+    weight = F.avg_pool3d(known, window, ceil_mode=True)
+    total = F.avg_pool3d(known * color, window, ceil_mode=True)
+    # One known voxel in a window is enough to know the window.
+    coarse_known = (weight * float(np.prod(window))).clamp(max=1)
+    coarse = _pull_push(total / weight.clamp(min=_TINY), coarse_known)
+    scale = tuple(float(size) for size in window)
+    fine = F.interpolate(coarse, scale_factor=scale, mode="trilinear", align_corners=False)
+    fine = fine[..., : shape[0], : shape[1], : shape[2]]
+    return (known * color).addcmul_(1 - known, fine)
+
+
+def _check_sigmas(name: str, sigmas: float | Sequence[float]) -> tuple[float, float, float]:
+    values = list(sigmas) if isinstance(sigmas, Sequence) else [sigmas] * 3
+    if len(values) != 3 or not all(0 <= value < np.inf for value in values):
+        raise ValueError(
+            f"{name} must be a finite number of voxels >= 0, or three of them for (T, H, W), got {sigmas}"
+        )
+    time, height, width = (float(value) for value in values)
+    return time, height, width

@@ -1,0 +1,209 @@
+"""The run folder: what a cell leaves behind, and how it is taken up again.
+
+    config.yaml  environment.json  run.log  results.csv
+    videos/<video_id>/  explanation.npz  metrics.json  panel.png  overlay.mp4
+
+A video's folder is written beside its place and renamed, so that it is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from filelock import FileLock, Timeout
+
+from lavx import __version__
+from lavx.errors import RequestError
+
+_PACKAGES = ("torch", "mmaction2", "mmengine", "hydra-core", "numpy", "scikit-image", "scipy", "av")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        part.write_text(text)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(node, dict) and node:
+        return {k: v for key, child in node.items() for k, v in _flat(child, f"{prefix}{key}.").items()}
+    return {prefix[:-1]: node}
+
+
+def difference(stored: dict[str, Any], given: dict[str, Any]) -> list[str]:
+    """The keys in which two configurations differ, one line each."""
+    old, new = _flat(stored), _flat(given)
+    absent = "(absent)"
+    return [
+        f"{key}: {old.get(key, absent)} -> {new.get(key, absent)}"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key, absent) != new.get(key, absent)
+    ]
+
+
+def environment(weights: dict[str, Any], device: str, seed: int) -> dict[str, Any]:
+    """What else the numbers depend on: versions, commit, device and weights."""
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return {
+        "lavx": __version__,
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": versions,
+        "device": device,
+        "weights": weights,
+        "seed": seed,
+    }
+
+
+def _commit() -> str | None:
+    """The commit of lavx's own checkout; None where it was installed as a package."""
+    source = Path(__file__).resolve().parent.parent
+    if not (source / ".git").exists():
+        return None
+    try:
+        command = ["git", "-C", str(source), "rev-parse", "HEAD"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+class RunFolder:
+    """The folder of one cell.
+
+    Args:
+        path: the folder; made where it is not there.
+
+    Raises:
+        RequestError: if it cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.videos = path / "videos"
+        try:
+            self.videos.mkdir(parents=True, exist_ok=True)
+            probe = path / f".{uuid.uuid4().hex[:8]}.part"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise RequestError(
+                f"cannot write to {path} ({error.strerror}). Give another root folder: outputs=/some/folder"
+            ) from error
+
+    def claim(self, config: dict[str, Any], environment: dict[str, Any]) -> None:
+        """Make this the folder of one configuration.
+
+        Raises:
+            RequestError: if it already belongs to another, naming the keys that differ.
+        """
+        file = self.path / "config.yaml"
+        if file.exists():
+            differing = difference(yaml.safe_load(file.read_text()), config)
+            if differing:
+                lines = "\n  ".join(differing)
+                raise RequestError(
+                    f"{self.path} holds a run with another configuration (there -> asked for now):\n  {lines}\n"
+                    "Give this run a folder of its own with name=..., or delete that one."
+                )
+            return
+        write_text(self.path / "environment.json", json.dumps(environment, indent=2) + "\n")
+        write_text(file, yaml.safe_dump(config, sort_keys=False))
+
+    def folder(self, video_id: str) -> Path:
+        """Where a video's results lie: its id, with characters that a file name cannot hold replaced."""
+        return self.videos / re.sub(r"[^\w.@+=-]", "_", video_id)
+
+    def metrics(self, video_id: str) -> dict[str, Any] | None:
+        """What `metrics.json` of a video says; None where there is none."""
+        file = self.folder(video_id) / "metrics.json"
+        return json.loads(file.read_text()) if file.exists() else None
+
+    def done(self, video_id: str) -> bool:
+        """Whether a video was explained; one that failed is tried again."""
+        metrics = self.metrics(video_id)
+        return metrics is not None and metrics["error"] is None
+
+    @contextmanager
+    def claimed(self, video_id: str) -> Iterator[bool]:
+        """Hold a video against other workers on this folder; False where another holds it.
+
+        The operating system lets go of it when the process ends, however it ends.
+        """
+        locks = self.path / ".locks"
+        locks.mkdir(exist_ok=True)
+        lock = FileLock(locks / self.folder(video_id).name)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            yield False
+            return
+        try:
+            for part in self.videos.glob(f".{glob.escape(self.folder(video_id).name)}.*.part"):
+                shutil.rmtree(part, ignore_errors=True)  # left half written by a process that was killed
+            yield True
+        finally:
+            lock.release()
+
+    @contextmanager
+    def writing(self, video_id: str) -> Iterator[Path]:
+        """A folder to write a video's results to; it takes its place when all went well, else it is deleted."""
+        part = self.videos / f".{self.folder(video_id).name}.{uuid.uuid4().hex[:8]}.part"
+        part.mkdir()
+        try:
+            yield part
+            place = self.folder(video_id)
+            if place.exists():
+                shutil.rmtree(place)
+            os.replace(part, place)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+    def write_failure(self, video_id: str, row: dict[str, Any]) -> None:
+        """Record why a video was skipped."""
+        with self.writing(video_id) as folder:
+            write_text(folder / "metrics.json", json.dumps(row, indent=2) + "\n")
+
+    def write_table(self) -> pd.DataFrame:
+        """Make `results.csv` anew from all videos' `metrics.json`: a row a video, by id."""
+        rows = []
+        for file in sorted(self.videos.glob("[!.]*/metrics.json")):
+            entry = json.loads(file.read_text())
+            rows.append(
+                {key: value for key, value in entry.items() if not isinstance(value, dict | list)}
+                | {f"seconds_{stage}": seconds for stage, seconds in entry.get("seconds", {}).items()}
+            )
+        table = pd.DataFrame(rows)
+        if len(table):
+            table = table[[column for column in table.columns if column != "error"] + ["error"]]
+        write_text(self.path / "results.csv", table.to_csv(index=False))
+        return table
+
+
+def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
+    """Write a compressed .npz; the same arrays give the same bytes."""
+    np.savez_compressed(path, allow_pickle=False, **{name: np.asarray(value) for name, value in arrays.items()})

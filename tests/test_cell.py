@@ -1,0 +1,178 @@
+import errno
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from hydra import compose, initialize_config_module
+
+from lavx.cell import Cell, run_cell
+from lavx.datasets.shapes import Shapes
+from lavx.errors import RequestError
+
+NAMES = ("shapes", "toy", "rise")
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory):
+    root = tmp_path_factory.mktemp("cache")
+    Shapes(root, n_videos=3).videos()
+    return root
+
+
+@pytest.fixture
+def request_cell(tmp_path, cache):
+    def configure(*overrides, net="{_target_: toy.ToyNetwork}"):
+        with initialize_config_module("lavx.conf", version_base="1.3"):
+            config = compose("run", overrides=[
+                f"outputs={tmp_path}/out", f"dataset.root={cache}", "dataset.n_videos=3", "n_videos=3",
+                "method.sampling.n_samples=30", "metric.n_steps=5", *overrides,
+            ])  # fmt: skip
+        from omegaconf import OmegaConf
+
+        config.net = OmegaConf.create(net) if isinstance(net, str) else net
+        return config
+
+    return configure
+
+
+def folder(tmp_path):
+    return tmp_path / "out" / "default" / "shapes" / "toy" / "rise"
+
+
+def test_a_cell_leaves_the_whole_run_folder(request_cell, tmp_path, capsys):
+    assert run_cell(request_cell(), *NAMES) == 0
+    run = folder(tmp_path)
+    assert {p.name for p in run.iterdir()} == {
+        ".locks", "config.yaml", "environment.json", "run.log", "results.csv", "videos",
+    }  # fmt: skip
+    for number in range(3):
+        video = run / "videos" / f"shapes-{number:04d}"
+        assert {p.name for p in video.iterdir()} == {
+            "explanation.npz", "metrics.json", "panel.png", "overlay.mp4",
+        }  # fmt: skip
+    table = pd.read_csv(run / "results.csv")
+    entry = json.loads((run / "videos" / "shapes-0001" / "metrics.json").read_text())
+    assert table.video_id.tolist() == [f"shapes-{n:04d}" for n in range(3)]
+    assert table.n_samples.tolist() == [30] * 3 and table.n_regions.tolist() == [196] * 3
+    curve = entry["curves"]["deletion"]
+    assert table.deletion_auc[1] == pytest.approx(np.trapezoid(curve["scores"], curve["fractions"]))
+    stored = np.load(run / "videos" / "shapes-0001" / "explanation.npz")
+    assert stored["heatmap"].shape == (8, 16, 16) and stored["attribution"].shape == (196,)
+    assert stored["full"] == pytest.approx(entry["score"]) == pytest.approx(curve["scores"][0])
+    assert "deletion AUC" in capsys.readouterr().out
+
+
+def explanations(run):
+    return {p.parent.name: p.read_bytes() for p in sorted(run.glob("videos/*/explanation.npz"))}
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(request_cell, tmp_path):
+    run_cell(request_cell(), *NAMES)
+    first = explanations(folder(tmp_path))
+    shutil.rmtree(tmp_path / "out")
+    run_cell(request_cell(), *NAMES)
+    assert explanations(folder(tmp_path)) == first
+    shutil.rmtree(tmp_path / "out")
+    run_cell(request_cell("seed=1"), *NAMES)
+    assert explanations(folder(tmp_path)) != first
+
+
+def test_a_cell_cut_off_goes_on_and_ends_with_the_same_bytes(request_cell, tmp_path, monkeypatch, capsys):
+    run_cell(request_cell(), *NAMES)
+    whole = explanations(folder(tmp_path))
+    shutil.rmtree(tmp_path / "out")
+    cell = Cell(request_cell(), NAMES)
+    explain, seen = cell.explainer, []
+
+    def interrupted(clip, *args, **kwargs):
+        seen.append(1)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return explain(clip, *args, **kwargs)
+
+    interrupted.visualization = explain.visualization
+    cell.explainer = interrupted
+    assert cell.run() == 130
+    assert "interrupted; 1 of 3 videos are done" in capsys.readouterr().err
+    untouched = (folder(tmp_path) / "videos" / "shapes-0000" / "metrics.json").stat().st_mtime_ns
+    assert run_cell(request_cell(), *NAMES) == 0
+    assert "1 of 3 videos are done already" in capsys.readouterr().out
+    assert explanations(folder(tmp_path)) == whole
+    assert (folder(tmp_path) / "videos" / "shapes-0000" / "metrics.json").stat().st_mtime_ns == untouched
+
+
+def test_more_videos_of_the_same_run_are_added_but_another_seed_is_refused(request_cell, tmp_path):
+    run_cell(request_cell("n_videos=1"), *NAMES)
+    run_cell(request_cell("n_videos=2", "batch_size=7"), *NAMES)
+    assert len(explanations(folder(tmp_path))) == 2
+    with pytest.raises(RequestError, match="seed: 0 -> 5"):
+        Cell(request_cell("seed=5"), NAMES)
+
+
+def test_a_bad_video_is_recorded_and_the_others_go_on(request_cell, tmp_path, cache, capsys):
+    root = tmp_path / "broken"
+    shutil.copytree(cache, root)
+    bad = next(root.glob("*/0001.mp4"))
+    bad.write_text("not a video")
+    config = request_cell(f"dataset.root={root}")
+    assert run_cell(config, *NAMES) == 1
+    out = capsys.readouterr().out
+    assert "shapes-0001: FAILED" in out and "failed         shapes-0001" in out
+    table = pd.read_csv(folder(tmp_path) / "results.csv")
+    assert table.error.notna().tolist() == [False, True, False] and "0001.mp4" in table.error[1]
+    shutil.copy(next(cache.glob("*/0001.mp4")), bad)  # mended: only this one is computed
+    assert run_cell(config, *NAMES) == 0
+    assert "2 of 3 videos are done already" in capsys.readouterr().out
+
+
+def test_scores_that_are_not_finite_are_recorded(request_cell, tmp_path):
+    assert run_cell(request_cell(net="{_target_: toy.ToyNetwork, scale: .nan}"), *NAMES) == 1
+    table = pd.read_csv(folder(tmp_path) / "results.csv")
+    assert table.error.str.contains("NaN or infinite").all()
+
+
+def test_an_unexpected_error_is_recorded_with_its_traceback(request_cell, tmp_path):
+    cell = Cell(request_cell("n_videos=1"), NAMES)
+    cell.network.read = lambda path: 1 / 0
+    assert cell.run() == 1
+    assert "ZeroDivisionError" in (folder(tmp_path) / "run.log").read_text()
+
+
+def test_a_full_disk_ends_the_run_and_keeps_what_is_done(request_cell, tmp_path, monkeypatch):
+    run_cell(request_cell("n_videos=1"), *NAMES)
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("lavx.cell.write_arrays", full)
+    with pytest.raises(RequestError, match="No space left on device.*Finished videos stay"):
+        run_cell(request_cell(), *NAMES)
+    assert len(explanations(folder(tmp_path))) == 1
+    assert not list((folder(tmp_path) / "videos").glob(".*"))
+
+
+@pytest.mark.parametrize(
+    "override, message",
+    [
+        ("n_videos=0", "n_videos must be a whole number >= 1, or null for all, got 0"),
+        ("seed=-1", "seed must be a whole number >= 0, got -1"),
+        ("target=purple", r"target=purple is neither predicted, label, a class \(red to green, .* 0 to 7"),
+        ("videos=[nope]", r"videos=\['nope'\] are not in the dataset. Its 3 ids run from shapes-0000"),
+        ("batch_size=0", "batch_size must be auto or a whole number >= 1, got 0"),
+        ("method.sampling.n_samples=0", "method: .*n_samples"),
+        ("metric.n_steps=0", "metric: .*n_steps must be >= 1, got 0"),
+        ("dataset.n_videos=0", "dataset: .*dataset.n_videos must be >= 1"),
+        ("outputs=/proc/nothing", "cannot write to /proc/nothing.*outputs="),
+    ],
+)
+def test_an_unusable_request_is_refused_before_anything_runs(request_cell, override, message):
+    with pytest.raises(RequestError, match=message):
+        Cell(request_cell(override), NAMES)
+
+
+@pytest.mark.parametrize("request_, expected", [("label", 2), ("blue to green", 3), (5, 5)])
+def test_the_target_can_be_chosen(request_cell, tmp_path, request_, expected):
+    run_cell(request_cell(f"target={request_}", "videos=[shapes-0002]"), *NAMES)
+    assert pd.read_csv(folder(tmp_path) / "results.csv").target.tolist() == [expected]

@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+import torch
+from lavx.removal import Black
+
+from lavx.explainer import Seeds
+from lavx.metrics import Curve, Games, level_sets, minimal_masks
+from lavx.scoring import Scorer, Stopwatch
+
+
+def play(network, clip, heatmap, n_steps=100):
+    games = Games(Black(), n_steps)
+    return games(clip, heatmap, 1, Scorer(network), Seeds(0, "v"), Stopwatch(torch.device("cpu")))
+
+
+def test_curves_equal_a_loop_over_voxels_in_order(network, clip, rng):
+    heatmap = rng.integers(0, 5, clip.shape[:3]).astype(np.float32)
+    curves = play(network, clip, heatmap)
+    for step, value in enumerate([None, 4, 3, 2, 1, 0]):
+        chosen = np.zeros(heatmap.shape, bool) if value is None else heatmap >= value
+        for game, kept in (("insertion", chosen), ("deletion", ~chosen)):
+            logit = (clip * kept[..., None] * network.weight.numpy()).sum()
+            assert curves[game].fractions[step] == pytest.approx(chosen.mean(), abs=1e-12)
+            assert curves[game].scores[step] == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-9)
+
+
+def test_the_games_mirror_each_other_when_the_heatmap_is_negated(network, clip, rng):
+    heatmap = rng.normal(size=clip.shape[:3]).astype(np.float32)
+    curves, mirrored = play(network, clip, heatmap, 16), play(network, clip, -heatmap, 16)
+    assert curves["deletion"].auc == pytest.approx(mirrored["insertion"].auc, abs=1e-6)
+
+
+def test_the_true_heatmap_wins_both_games(network, clip, rng):
+    truth = (clip * network.weight.numpy()).sum(-1)
+    best = play(network, clip, truth)
+    for _ in range(5):
+        other = play(network, clip, rng.permuted(truth.ravel()).reshape(truth.shape))
+        assert best["deletion"].auc < other["deletion"].auc
+        assert best["insertion"].auc > other["insertion"].auc
+
+
+def test_no_pass_is_spent_twice(network, clip, rng):
+    play(network, clip, rng.integers(0, 5, clip.shape[:3]))
+    assert sum(network.calls) == 6 + 4
+
+
+@pytest.mark.parametrize("n_steps", [1, 2, 7, 100])
+def test_level_sets_keep_order_and_ties_within_the_steps(rng, n_steps):
+    heatmap = rng.integers(0, 60, (4, 9, 9)).astype(float)
+    steps = level_sets(heatmap, n_steps)
+    assert steps.max() + 1 <= n_steps and len(np.unique(steps)) == steps.max() + 1
+    order = np.argsort(-heatmap.ravel(), kind="stable")
+    assert (np.diff(steps.ravel()[order]) >= 0).all()
+    for value in np.unique(heatmap):
+        assert len(np.unique(steps[heatmap == value])) == 1
+
+
+def test_many_levels_make_steps_of_equal_size(rng):
+    sizes = np.bincount(level_sets(rng.random((10, 10, 10)), 100).ravel())
+    assert len(sizes) == 100 and (sizes == 10).all()
+
+
+def test_a_flat_heatmap_is_one_step(network, clip):
+    curves = play(network, clip, np.ones(clip.shape[:3]))
+    assert curves["deletion"].fractions.tolist() == [0, 1]
+    assert curves["deletion"].scores.tolist() == curves["insertion"].scores[::-1].tolist()
+
+
+def test_area_and_minimal_masks_of_curves_known_on_paper():
+    fractions = np.array([0, 0.25, 0.5, 1])
+    curves = {
+        "deletion": Curve(fractions, np.array([0.8, 0.4, 0.1, 0.0])),
+        "insertion": Curve(fractions, np.array([0.0, 0.2, 0.7, 0.8])),
+    }
+    assert curves["deletion"].auc == pytest.approx(0.25 * 0.6 + 0.25 * 0.25 + 0.5 * 0.05)
+    masks = minimal_masks(curves, (0.5, 0.9))
+    assert masks == {"deletion": {"0.5": 0.25, "0.9": 1.0}, "insertion": {"0.5": 0.5, "0.9": 1.0}}
+
+
+def test_a_threshold_never_reached_is_none_not_a_number():
+    flat = Curve(np.array([0, 1]), np.array([0.6, 0.6]))
+    low = Curve(np.array([0, 1]), np.array([0.1, 0.2]))
+    masks = minimal_masks({"deletion": flat, "insertion": low}, (0.5,))
+    assert masks == {"deletion": {"0.5": None}, "insertion": {"0.5": None}}
+
+
+def test_bad_parameters_and_heatmaps_are_refused():
+    with pytest.raises(ValueError, match="n_steps must be >= 1, got 0"):
+        Games(Black(), 0)
+    with pytest.raises(ValueError, match="holds 2 values that are NaN or infinite"):
+        level_sets(np.array([[[1, np.nan, np.inf]]]), 10)

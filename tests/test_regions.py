@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+import torch
+
+from lavx.regions import LabelRegions, SoftGrid, Windows
+
+SHAPE = (4, 12, 10)
+
+
+def label_regions() -> LabelRegions:
+    labels = np.random.default_rng(0).integers(0, 6, SHAPE)
+    labels.ravel()[:6] = np.arange(6)
+    return LabelRegions(labels)
+
+
+def every_kind():
+    return [label_regions(), SoftGrid(SHAPE, (2, 3, 2)), Windows(SHAPE, (2, 3, 2))]
+
+
+@pytest.mark.parametrize("regions", every_kind(), ids=lambda r: type(r).__name__)
+def test_masks_of_all_and_none_are_exactly_one_and_zero(regions):
+    both = torch.tensor([[True], [False]]).expand(2, regions.n_regions)
+    masks = regions.masks(both)
+    assert masks.shape == (2, *SHAPE)
+    assert (masks[0] == 1).all() and (masks[1] == 0).all()
+
+
+@pytest.mark.parametrize("regions", every_kind(), ids=lambda r: type(r).__name__)
+def test_masks_stay_in_range_and_shrink_with_the_coalition(regions):
+    kept = torch.rand(5, regions.n_regions, generator=torch.Generator().manual_seed(0)) < 0.7
+    fewer = kept.clone()
+    fewer[:, ::2] = False
+    assert regions.masks(kept).min() >= 0 and regions.masks(kept).max() <= 1
+    assert (regions.masks(fewer) <= regions.masks(kept) + 1e-6).all()
+
+
+@pytest.mark.parametrize("regions", every_kind(), ids=lambda r: type(r).__name__)
+def test_constant_attribution_and_constant_volume_stay_constant(regions):
+    heatmap = regions.heatmap(torch.full((regions.n_regions,), 0.3))
+    assert torch.allclose(heatmap, torch.full(SHAPE, 0.3))
+    mean = regions.mean(torch.full((*SHAPE, 3), 7.0))
+    assert torch.allclose(mean, torch.full((regions.n_regions, 3), 7.0))
+
+
+@pytest.mark.parametrize("regions", every_kind(), ids=lambda r: type(r).__name__)
+def test_wrong_number_of_columns_is_refused(regions):
+    with pytest.raises(ValueError, match=f"coalitions must be \\(B, {regions.n_regions}\\)"):
+        regions.masks(torch.ones(2, regions.n_regions + 1, dtype=torch.bool))
+
+
+def test_label_masks_and_means_equal_a_loop_over_voxels():
+    regions = label_regions()
+    kept = torch.tensor([[True, False, True, True, False, False]])
+    volume = torch.rand(*SHAPE, 3, generator=torch.Generator().manual_seed(1))
+    labels = regions.labels
+    for index in np.ndindex(SHAPE):
+        assert regions.masks(kept)[(0, *index)] == float(kept[0, labels[index]])
+    for region in range(regions.n_regions):
+        assert np.allclose(regions.mean(volume)[region], volume.numpy()[labels == region].mean(0), atol=1e-5)
+
+
+@pytest.mark.parametrize("labels", [[[[0, 2]]], [[[-1, 0]]]])
+def test_labels_with_gaps_are_refused(labels):
+    with pytest.raises(ValueError, match="from 0 to R - 1"):
+        LabelRegions(np.array(labels))
+
+
+@pytest.mark.parametrize("shape, expected", [((8, 224, 224), (7, 13, 13)), ((8, 64, 64), (7, 13, 13))])
+def test_the_standard_windows_are_1183_and_cover_the_clip(shape, expected):
+    windows = Windows(shape, (4, 7, 7))
+    assert windows.windows == expected and windows.n_regions == 1183
+    one_removed = ~torch.eye(1183, dtype=torch.bool)[[0, 600, 1182]]
+    removed = 1 - windows.masks(one_removed)
+    assert torch.isfinite(windows.heatmap(torch.ones(1183))).all()
+    assert removed[0, 0, 0, 0] == 1 and removed[2, -1, -1, -1] == 1
+    if shape[1] == 224:
+        assert removed.sum((1, 2, 3)).tolist() == [2 * 32 * 32] * 3
+
+
+def test_windows_equal_a_loop_over_windows():
+    windows = Windows((4, 8, 6), (2, 2, 3))
+    boxes = []
+    for t in range(3):
+        for y in range(3):
+            for x in range(5):
+                boxes.append((slice(t, t + 2), slice(2 * y, 2 * y + 4), slice(x, x + 2)))
+    assert windows.n_regions == len(boxes)
+    kept = torch.rand(6, len(boxes), generator=torch.Generator().manual_seed(2)) < 0.9
+    attribution = torch.rand(len(boxes), generator=torch.Generator().manual_seed(3))
+    expected, total, count = torch.ones(6, 4, 8, 6), torch.zeros(4, 8, 6), torch.zeros(4, 8, 6)
+    for i, box in enumerate(boxes):
+        expected[(~kept[:, i], *box)] = 0
+        total[box] += attribution[i]
+        count[box] += 1
+    assert torch.equal(windows.masks(kept), expected)
+    assert torch.allclose(windows.heatmap(attribution), total / count)
+
+
+@pytest.mark.parametrize("kind, match", [(SoftGrid, "does not fit"), (Windows, "smaller than a voxel")])
+def test_more_cells_than_voxels_are_refused(kind, match):
+    with pytest.raises(ValueError, match=match):
+        kind((2, 4, 4), (4, 2, 2))
+
+
+def test_a_shape_of_two_axes_is_refused():
+    with pytest.raises(ValueError, match=r"\(T, H, W\)"):
+        SoftGrid((4, 4), (2, 2, 2))

@@ -1,0 +1,256 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+from hydra.utils import instantiate
+from scipy.ndimage import gaussian_filter
+
+from lavx.regions import LabelRegions, SoftGrid, Windows
+from lavx.removal import Black, Blur, Constant, Gray, Inpaint, Mean, Noise
+
+CONF = Path(__file__).parents[1] / "conf" / "method" / "removal"
+SHAPE = (4, 18, 21)
+FEATHERS = [0, 1.5, (0, 2, 2)]
+BUILD = {
+    "black": Black,
+    "gray": Gray,
+    "constant": lambda feather=0: Constant((200, 10, 0.5), feather),
+    "mean": Mean,
+    "blur": lambda feather=0: Blur(3, feather=feather),
+    "blur in time": lambda feather=0: Blur(3, 1.5, feather),
+    "pull_push": lambda feather=0: Inpaint(feather=feather),
+    "telea": lambda feather=0: Inpaint("telea", feather=feather),
+    "navier_stokes": lambda feather=0: Inpaint("navier_stokes", feather=feather),
+    "noise": lambda feather=0: Noise(feather=feather),
+    "normal noise": lambda feather=0: Noise(std=40, feather=feather),
+}
+
+
+@pytest.fixture
+def clip():
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (*SHAPE, 3), generator=generator).float()
+
+
+@pytest.fixture
+def regions():
+    t, y, x = np.ogrid[:4, :18, :21]
+    return LabelRegions((t // 2) * 9 + (y // 6) * 3 + x // 7)
+
+
+@pytest.fixture
+def masks(regions):
+    kept = torch.rand(5, regions.n_regions, generator=torch.Generator().manual_seed(1)) < 0.5
+    return regions.masks(kept)
+
+
+def prepared(removal, clip, regions, seed=0):
+    return removal.prepare(clip, regions, torch.Generator().manual_seed(seed))
+
+
+def baseline(removal, clip, regions):
+    """What the removal's own document says it is, without masks."""
+    with_all_removed = prepared(removal, clip, regions)(torch.zeros(1, *clip.shape[:3]))
+    return with_all_removed[0]
+
+
+@pytest.mark.parametrize("feather", FEATHERS, ids=str)
+@pytest.mark.parametrize("name", BUILD)
+def test_all_kept_is_bit_identical_and_all_removed_is_the_same_baseline_in_any_batch(
+    name, feather, clip, regions, masks
+):
+    before = clip.clone()
+    fill = prepared(BUILD[name](feather), clip, regions)
+    batch = torch.cat([masks, torch.ones(1, *SHAPE), torch.zeros(1, *SHAPE)])
+    perturbed = fill(batch)
+    hard = baseline(BUILD[name](), clip, regions)
+    assert perturbed.shape == (7, *SHAPE, 3) and perturbed.dtype == torch.float32
+    assert torch.equal(perturbed[5], clip)
+    assert torch.equal(perturbed[6], hard)
+    assert torch.isfinite(perturbed).all() and perturbed.min() >= 0 and perturbed.max() <= 255.001
+    assert torch.equal(clip, before)
+
+
+@pytest.mark.parametrize("name", BUILD)
+def test_kept_voxels_stay_and_removed_ones_are_the_baseline_where_masks_are_hard(name, clip, regions, masks):
+    removal = BUILD[name]()
+    perturbed = prepared(removal, clip, regions)(masks)
+    hard = baseline(removal, clip, regions)
+    for mask, got in zip(masks.bool(), perturbed, strict=True):
+        assert torch.equal(got[mask], clip[mask])
+        if not isinstance(removal, Inpaint):
+            assert torch.equal(got[~mask], hard[~mask])
+
+
+@pytest.mark.parametrize("name", [name for name in BUILD if name not in ("telea", "navier_stokes")])
+def test_masks_between_mix_clip_and_baseline(name, clip, regions):
+    removal = BUILD[name]()
+    half = prepared(removal, clip, regions)(torch.full((1, *SHAPE), 0.5))[0]
+    if name == "pull_push":  # here, all voxels are known a little, and so is the hole
+        assert half.min() >= 0 and half.max() <= 255 and not torch.equal(half, clip)
+    else:
+        assert torch.allclose(half, (clip + baseline(removal, clip, regions)) / 2)
+
+
+def test_black_gray_and_constant_are_those_colors(clip, regions):
+    assert (baseline(Black(), clip, regions) == 0).all()
+    assert (baseline(Gray(), clip, regions) == 128).all()
+    assert (baseline(Constant((1, 2, 250)), clip, regions) == torch.tensor([1.0, 2.0, 250.0])).all()
+
+
+def test_mean_equals_a_loop_over_regions(clip, regions):
+    expected = np.empty((*SHAPE, 3))
+    for region in range(regions.n_regions):
+        inside = regions.labels == region
+        expected[inside] = clip.numpy().astype(np.float64)[inside].mean(0)
+    assert np.allclose(baseline(Mean(), clip, regions), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("regions", [SoftGrid(SHAPE, (2, 3, 3)), Windows(SHAPE, (2, 3, 3))], ids=["soft", "windows"])
+def test_mean_of_regions_that_overlap_stays_among_their_colors(regions, clip):
+    colors = regions.mean(clip)
+    got = baseline(Mean(), clip, regions)
+    assert (got >= colors.amin(0) - 1e-3).all() and (got <= colors.amax(0) + 1e-3).all()
+
+
+@pytest.mark.parametrize("space, time", [(1, 0), (4, 0), (2.5, 1.5), (0, 2), (30, 10)])
+def test_blur_equals_scipy(space, time, clip, regions):
+    expected = gaussian_filter(clip.numpy().astype(np.float64), (time, space, space, 0))
+    assert np.allclose(baseline(Blur(space, time), clip, regions), expected, atol=1e-3)
+
+
+def test_noise_is_in_range_drawn_once_and_from_the_generator(clip, regions):
+    removal, nothing = Noise(50, 100), torch.zeros(2, *SHAPE)
+    fill = prepared(removal, clip, regions, seed=3)
+    first = fill(nothing)
+    assert torch.equal(first[0], first[1]) and torch.equal(first, fill(nothing))
+    assert torch.equal(first, prepared(removal, clip, regions, seed=3)(nothing))
+    assert not torch.equal(first, prepared(removal, clip, regions, seed=4)(nothing))
+    assert 50 <= first.min() < 51 and 99 < first.max() <= 100
+    assert abs(first[0].mean() - 75) < 1
+
+
+def test_normal_noise_has_the_middle_as_mean_and_the_given_deviation(regions, clip):
+    got = baseline(Noise(std=20), clip, regions)
+    assert abs(got.mean() - 127.5) < 2 and abs(got.std() - 20) < 1
+    clipped = baseline(Noise(100, 110, std=500), clip, regions)
+    assert clipped.min() == 100 and clipped.max() == 110
+
+
+@pytest.mark.parametrize("sigma", [0.7, 2, 9])
+def test_feathered_masks_equal_scipys_normalized_blur(sigma, clip, regions, masks):
+    white = torch.full_like(clip, 255)
+    got = prepared(Black(sigma), white, regions)(masks)[..., 0].numpy() / 255
+    for mask, soft in zip(1 - masks.numpy().astype(np.float64), got, strict=True):
+        blurred = gaussian_filter(mask, sigma, mode="constant")
+        expected = 1 - blurred / gaussian_filter(np.ones(SHAPE), sigma, mode="constant")
+        assert np.allclose(soft, expected, atol=1.1e-3)
+    assert ((got > 0.01) & (got < 0.99)).any()
+
+
+def test_feather_by_axis_leaves_edges_in_time_hard(clip, regions):
+    masks = torch.ones(1, *SHAPE)
+    masks[:, 2:, :9] = 0
+    soft = prepared(Black((0, 2, 2)), torch.full_like(clip, 255), regions)(masks)[0, ..., 0] / 255
+    assert (soft[:2] == 1).all() and torch.equal(soft[2], soft[3])
+    assert 0 < soft[2, 8, 10] < soft[2, 9, 10] < 1
+
+
+def hole(shape):
+    """A mask that removes a box in all frames, and another in some."""
+    masks = torch.ones(1, *shape)
+    masks[:, :, 8:20, 10:22] = 0
+    masks[:, 3:5, 30:40, 30:40] = 0
+    return masks
+
+
+@pytest.mark.parametrize("algorithm", ["pull_push", "telea", "navier_stokes"])
+def test_inpainting_restores_a_clip_of_one_color(algorithm):
+    shape = (7, 45, 50)
+    clip = torch.tensor([37.0, 201.0, 255.0]).expand(*shape, 3)
+    got = prepared(Inpaint(algorithm), clip, None)(hole(shape))[0]
+    assert torch.equal(got, clip) if algorithm == "pull_push" else (got - clip).abs().max() <= 1
+
+
+@pytest.mark.parametrize("kept", [1, 30])
+def test_pull_push_restores_one_color_from_a_few_voxels(kept):
+    shape = (5, 33, 47)
+    clip = torch.full((*shape, 3), 93.0)
+    masks = torch.zeros(2, *shape)
+    masks.view(2, -1)[:, torch.randperm(masks[0].numel(), generator=torch.Generator().manual_seed(0))[:kept]] = 1
+    assert torch.equal(prepared(Inpaint(), clip, None)(masks)[1], clip)
+
+
+@pytest.mark.parametrize("algorithm", ["pull_push", "telea", "navier_stokes"])
+def test_inpainting_is_near_a_ramp_and_far_better_than_black(algorithm):
+    shape = (8, 48, 48)
+    t, y, x = torch.meshgrid(*(torch.arange(n, dtype=torch.float32) for n in shape), indexing="ij")
+    clip = torch.stack([4 * x, 3 * y + x, 10 * t + 3 * y], -1)
+    masks = hole(shape)
+    removed = masks[0] == 0
+    got, black = (prepared(r, clip, None)(masks)[0] for r in (Inpaint(algorithm), Black()))
+    error, worst = ((a - clip)[removed].abs().mean() for a in (got, black))
+    assert error < 0.15 * worst
+
+
+def test_pull_push_takes_from_frames_before_and_after():
+    clip = torch.rand(1, 24, 24, 3, generator=torch.Generator().manual_seed(0)).expand(8, -1, -1, -1) * 255
+    masks = torch.ones(1, 8, 24, 24)
+    masks[:, 4] = 0
+    got = prepared(Inpaint(), clip, None)(masks)[0, 4]
+    assert (got - clip[4]).abs().mean() < 0.7 * (clip[4].mean() - clip[4]).abs().mean() * 1.5
+    assert abs(got.mean() - clip[4].mean()) < 8
+
+
+@pytest.mark.parametrize("algorithm, method", [("telea", cv2.INPAINT_TELEA), ("navier_stokes", cv2.INPAINT_NS)])
+def test_opencvs_algorithms_are_opencvs_frame_by_frame_and_black_without_anything_kept(algorithm, method, clip):
+    masks = torch.ones(1, *SHAPE)
+    masks[:, :3, 5:9, 4:12] = 0
+    masks[:, 3] = 0
+    got = prepared(Inpaint(algorithm, radius=4), clip, None)(masks)[0]
+    frame = cv2.inpaint(clip[1].byte().numpy(), (masks[0, 1] == 0).byte().numpy(), 4, method)
+    assert np.array_equal(got[1].numpy(), frame)
+    assert (got[3] == 0).all()
+
+
+@pytest.mark.parametrize(
+    "build, match",
+    [
+        (lambda: Black(-1), "feather must be a finite number of voxels >= 0.*got -1"),
+        (lambda: Mean([1, 2]), r"or three of them for \(T, H, W\), got \[1, 2\]"),
+        (lambda: Gray(float("nan")), "feather must be a finite"),
+        (lambda: Constant((0, 0)), r"three numbers in 0\.\.255.*got \(0, 0\)"),
+        (lambda: Constant((0, 0, 256)), r"three numbers in 0\.\.255"),
+        (lambda: Blur(-2), "sigma_space must be a finite number >= 0, got -2"),
+        (lambda: Blur(2, float("inf")), "sigma_time must be a finite number >= 0, got inf"),
+        (lambda: Blur(0), "both 0, which would remove nothing"),
+        (lambda: Inpaint("magic"), "one of pull_push, telea, navier_stokes, got magic"),
+        (lambda: Inpaint(radius=0), "radius must be 1 to 100 pixels, got 0"),
+        (lambda: Noise(5, 5), "0 <= low < high <= 255, got low=5, high=5"),
+        (lambda: Noise(std=0), "std must be a number > 0, or null"),
+    ],
+)
+def test_unusable_parameters_are_refused(build, match):
+    with pytest.raises(ValueError, match=match):
+        build()
+
+
+@pytest.mark.parametrize("file", sorted(CONF.glob("*.yaml")), ids=lambda file: file.stem)
+def test_every_yaml_builds_a_removal(file, clip, regions, masks):
+    removal = instantiate(yaml.safe_load(file.read_text()), _convert_="all")
+    assert prepared(removal, clip, regions)(masks).shape == (5, *SHAPE, 3)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", BUILD)
+def test_a_gpu_gives_what_the_cpu_gives(name, clip, regions, masks):
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    batch = torch.cat([masks, torch.ones(1, *SHAPE), torch.zeros(1, *SHAPE)])
+    expected = prepared(BUILD[name](1.5), clip, regions)(batch)
+    got = prepared(BUILD[name](1.5), clip.cuda(), regions.to(torch.device("cuda")))(batch.cuda())
+    assert got.is_cuda and torch.allclose(got.cpu(), expected, atol=0.6)
+    assert torch.equal(got[5].cpu(), clip)

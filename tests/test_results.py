@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+
+from lavx.errors import RequestError
+from lavx.results import RunFolder, difference, write_arrays, write_text
+
+ROW = {"video_id": "a", "label": 1, "error": None, "seconds": {"decode": 0.5}, "curves": {"x": [1]}}
+
+
+def test_difference_names_the_keys():
+    assert difference({"a": {"b": 1}, "c": 2}, {"a": {"b": 3}, "d": 4}) == [
+        "a.b: 1 -> 3",
+        "c: 2 -> (absent)",
+        "d: (absent) -> 4",
+    ]
+
+
+def test_another_configuration_into_the_same_folder_is_refused(tmp_path):
+    RunFolder(tmp_path).claim({"method": {"n": 1}}, {})
+    RunFolder(tmp_path).claim({"method": {"n": 1}}, {})
+    with pytest.raises(RequestError, match=r"another configuration[\s\S]*method.n: 1 -> 2[\s\S]*name=\.\.\."):
+        RunFolder(tmp_path).claim({"method": {"n": 2}}, {})
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(RequestError, match="cannot write to .*outputs="):
+        RunFolder(tmp_path / "file" / "run")
+
+
+def test_a_video_is_there_whole_or_not_at_all(tmp_path):
+    folder = RunFolder(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        with folder.writing("a") as part:
+            (part / "metrics.json").write_text("{")
+            raise KeyboardInterrupt
+    assert list(folder.videos.iterdir()) == [] and not folder.done("a")
+    folder.write_failure("a", ROW | {"error": "bad"})
+    assert folder.metrics("a")["error"] == "bad" and not folder.done("a")
+    folder.write_failure("a", ROW)
+    assert folder.done("a")
+
+
+def test_what_a_killed_process_left_is_cleaned_and_never_in_the_table(tmp_path):
+    folder = RunFolder(tmp_path)
+    (folder.videos / ".b.1234.part").mkdir()
+    write_text(folder.videos / ".b.1234.part" / "metrics.json", '{"video_id": "b", "error": null}')
+    folder.write_failure("a", ROW)
+    assert folder.write_table().video_id.tolist() == ["a"]
+    with folder.claimed("b") as mine:
+        assert mine
+    assert [p.name for p in folder.videos.iterdir()] == ["a"]
+
+
+def test_a_video_is_held_by_one_worker_at_a_time(tmp_path):
+    first, second = RunFolder(tmp_path), RunFolder(tmp_path)
+    with first.claimed("a") as mine:
+        with second.claimed("a") as too, second.claimed("b") as other:
+            assert mine and not too and other
+        (first.videos / ".a.1234.part").mkdir()
+        with second.claimed("a"):
+            assert (first.videos / ".a.1234.part").exists()  # at work, not left behind
+    with second.claimed("a") as mine:
+        assert mine and not (first.videos / ".a.1234.part").exists()
+
+
+def test_the_table_has_flat_columns_with_the_error_last(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.write_failure("b", {"video_id": "b", "label": None, "error": "no frames"})
+    folder.write_failure("a", ROW)
+    table = folder.write_table()
+    assert table.columns.tolist() == ["video_id", "label", "seconds_decode", "error"]
+    assert (tmp_path / "results.csv").read_text().splitlines()[1:] == ["a,1.0,0.5,", "b,,,no frames"]
+
+
+def test_odd_ids_become_safe_names(tmp_path):
+    folder = RunFolder(tmp_path)
+    assert folder.folder("a/../b c").parent == folder.videos
+    assert folder.folder("x").name == "x"
+
+
+def test_the_same_arrays_give_the_same_bytes(tmp_path):
+    for name in "ab":
+        write_arrays(tmp_path / f"{name}.npz", {"x": np.arange(5), "y": 1.5})
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_a_text_that_cannot_be_written_leaves_the_old_one(tmp_path):
+    write_text(tmp_path / "x", "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(tmp_path / "x", "\ud800")
+    assert (tmp_path / "x").read_text() == "old" and len(list(tmp_path.iterdir())) == 1
