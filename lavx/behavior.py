@@ -18,7 +18,7 @@ def _checked(logits: Tensor, target: int) -> Tensor:
     n_classes = logits.shape[1]
     if isinstance(target, bool) or not 0 <= target < n_classes:
         raise ValueError(
-            f"target must be a class index from 0 to {n_classes - 1} ({n_classes} classes), got {target}"
+            f"target must be a class index, 0 to {n_classes - 1} for {n_classes} classes, got {target}"
         )
     return logits if logits.dtype == torch.float64 else logits.float()
 
@@ -52,9 +52,7 @@ class LogOdds:
         """Scores (B,) of logits (B, K)."""
         logits = _checked(logits, target)
         if logits.shape[1] < 2:
-            raise ValueError(
-                "log_odds needs a network of at least 2 classes, got 1. Use method/behavior=logit."
-            )
+            raise ValueError("log_odds needs a network of at least 2 classes, got 1. Use method/behavior=logit.")
         others = torch.cat([logits[:, :target], logits[:, target + 1 :]], dim=1)
         return logits[:, target] - others.logsumexp(dim=1)
 

@@ -32,6 +32,7 @@ from lavx.progress import Progress
 from lavx.results import RunFolder, environment, write_arrays, write_text
 from lavx.scoring import ScoreError, Scorer, Stopwatch
 from lavx.segmentation_cache import SegmentationCache
+from lavx.selecting import read_selection
 
 log = logging.getLogger(__name__)
 
@@ -164,7 +165,11 @@ class Cell:
         self.games: Games = build(config.metric, "metric")
         if config.target not in ("predicted", "label"):
             _class_index(config.target, self.dataset.classes)
-        ids = None if config.videos is None else list(config.videos)
+        ids = None
+        if isinstance(config.videos, str):
+            ids = read_selection(Path(config.videos))[: config.n_videos]
+        elif config.videos is not None:
+            ids = [str(i) for i in config.videos]
         try:
             self.videos = _chosen(self.dataset.videos(), ids, config.n_videos)
         except (OSError, ValueError) as error:

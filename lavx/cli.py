@@ -10,6 +10,7 @@ from lavx import __version__
 
 COMMANDS = {
     "run": "explain and evaluate the videos of a dataset on a network with a method",
+    "select": "draw videos that all networks classify right",
     "data": "check a dataset: counts, what is missing or unreadable, a contact sheet",
 }
 

@@ -111,9 +111,7 @@ class Blur:
         feather: how far edges are softened, see this module.
     """
 
-    def __init__(
-        self, sigma_space: float, sigma_time: float = 0, feather: float | Sequence[float] = 0
-    ) -> None:
+    def __init__(self, sigma_space: float, sigma_time: float = 0, feather: float | Sequence[float] = 0) -> None:
         for name, sigma in (("sigma_space", sigma_space), ("sigma_time", sigma_time)):
             if not 0 <= sigma < np.inf:
                 raise ValueError(f"{name} must be a finite number >= 0, got {sigma}")
@@ -208,12 +206,12 @@ class Noise:
     def prepare(self, clip: Tensor, regions: Regions, generator: torch.Generator) -> Fill:
         """Prepare a clip."""
         # Drawn where the generator is, so that the noise does not depend on the clip's device.
-        place = {"generator": generator, "device": generator.device}
+        noise = torch.empty(clip.shape, device=generator.device)
         if self.std is None:
-            noise = self.low + (self.high - self.low) * torch.rand(clip.shape, **place)
+            noise.uniform_(self.low, self.high, generator=generator)
         else:
-            noise = (self.low + self.high) / 2 + self.std * torch.randn(clip.shape, **place)
-        return _blending(clip, noise.clamp(self.low, self.high).to(clip), self.feather)
+            noise.normal_((self.low + self.high) / 2, self.std, generator=generator)
+        return _blending(clip, noise.clamp_(self.low, self.high).to(clip), self.feather)
 
 
 class _Softening:
@@ -257,7 +255,7 @@ def _blending(clip: Tensor, baseline: Tensor, sigmas: tuple[float, float, float]
 
 
 def _blended(clip: Tensor, baseline: Tensor, masks: Tensor) -> Tensor:
-    """m * x + (1 - m) * b."""
+    """The mask m times the clip x plus (1 - m) times the baseline b."""
     masks = masks[..., None]
     return (masks * clip).addcmul_(1 - masks, baseline)
 

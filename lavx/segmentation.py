@@ -233,9 +233,7 @@ class Quickshift:
 
         return _regions(self, _carried(clip, cut, self.n_segments, self.carry), self.n_segments)
 
-    def _cut(
-        self, frames: NDArray[np.uint8], n_segments: int, rng: np.random.Generator
-    ) -> list[NDArray[np.intp]]:
+    def _cut(self, frames: NDArray[np.uint8], n_segments: int, rng: np.random.Generator) -> list[NDArray[np.intp]]:
         _, height, width, _ = frames.shape
         side = np.sqrt(height * width / n_segments)
         shrink = int(np.ceil(side / (8 * self.kernel_size)))
@@ -335,9 +333,9 @@ def _flow(clip: NDArray[np.uint8], labels: NDArray[np.intp]) -> NDArray[np.intp]
     gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in clip]
     maps = [labels]
     with _one_thread():
-        search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         for before, now in zip(gray[:-1], gray[1:], strict=True):
-            step = np.rint(search.calc(now, before, None)).astype(np.intp)
+            step = np.rint(search.calc(now, before, None)).astype(np.intp)  # type: ignore[call-overload]
             source = np.clip(y + step[..., 1], 0, height - 1), np.clip(x + step[..., 0], 0, width - 1)
             maps.append(maps[-1][source])
     return np.stack(maps)
@@ -370,8 +368,9 @@ def _regions(segmentation: object, labels: NDArray[np.intp], n_segments: int) ->
 
 def _consecutive(labels: NDArray[np.integer]) -> NDArray[np.intp]:
     """The same map with labels from 0 on, in the same order, none left out."""
-    used: NDArray[np.intp] = np.bincount(labels.ravel()) > 0
-    return (np.cumsum(used) - 1)[labels]
+    used = np.bincount(labels.ravel()) > 0
+    renamed: NDArray[np.intp] = np.cumsum(used) - 1
+    return renamed[labels]
 
 
 def _distance(found: float, wanted: float) -> float:
@@ -400,9 +399,7 @@ def _without_small(labels: NDArray[np.integer], min_size: int) -> NDArray[np.int
     return watershed(np.zeros(labels.shape, dtype=np.uint8), markers, connectivity=1).astype(np.intp) - 1
 
 
-def _branches(
-    tree: NDArray[np.intp], length: NDArray[np.float64], max_dist: float
-) -> NDArray[np.intp]:
+def _branches(tree: NDArray[np.intp], length: NDArray[np.float64], max_dist: float) -> NDArray[np.intp]:
     """Cut a tree at edges longer than `max_dist`: the label of a pixel is the root of its branch."""
     flat = tree.ravel()
     parents = np.where(length.ravel() > max_dist, np.arange(flat.size), flat)

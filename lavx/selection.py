@@ -77,7 +77,7 @@ def _subsets(n: int, size: int) -> Kept:
 class LeaveOneOut:
     """All regions but one, R rows: row i keeps all but region i.
 
-    Source: Lei et al. 2018 (LOCO); Zeiler and Fergus 2014, section 4.2 (occlusion).
+    Source: Lei et al. 2018 (LOCO); Zeiler and Fergus 2014 (occlusion).
     """
 
     kind: ClassVar[str] = "leave_one_out"
@@ -97,7 +97,7 @@ class LeaveOneOut:
 class OnlyOne:
     """A single region, R rows: row i keeps region i.
 
-    Source: Guyon and Elisseeff 2003, section 2 (single variable predictors).
+    Source: Guyon and Elisseeff 2003 (single variable predictors).
     """
 
     kind: ClassVar[str] = "only_one"
@@ -124,7 +124,7 @@ def _only_all(kind: str, n_regions: int) -> ValueError:
 class Bernoulli:
     """Each region is kept independently of the others.
 
-    Source: Petsiuk et al. 2018 (RISE), section 3.2; Ribeiro et al. 2016 (LIME), section 3.3, with p = 0.5.
+    Source: Petsiuk et al. 2018 (RISE); Ribeiro et al. 2016 (LIME), section 3.3, with p = 0.5.
 
     Args:
         p_keep: probability that a region is kept, in (0, 1).
@@ -219,10 +219,10 @@ class ShapleyKernel:
 
     Sizes are drawn uniformly by default rather than by the kernel: with the weights corrected both estimate
     the same regression, and uniform sizes are the ones that its leverage scores ask for. Measured against
-    sizes drawn by the kernel, the error is the same at 12 regions and about a quarter less at 100 and 200.
+    sizes drawn by the kernel, the error is about the same at 12 regions and about a quarter less at 100 and 200.
 
-    Source: Lundberg and Lee 2017, theorem 2 (kernel); Covert and Lee 2021, section 3.4 (pairs); Musco and
-    Witter 2025, section 2 (sizes); the enumeration from outside in is that of `shap.KernelExplainer`.
+    Source: Lundberg and Lee 2017, theorem 2 (kernel); Covert and Lee 2021 (pairs); Musco and
+    Witter 2025 (Leverage SHAP: sizes); the enumeration from outside in is that of `shap.KernelExplainer`.
 
     Args:
         paired: draw each coalition together with its complement, which cancels all interactions of even order.
@@ -349,9 +349,7 @@ def _distinct(n_regions: int, sizes: NDArray[np.int64], paired: bool, rng: np.ra
     they share no region until the permutation is used up.
     """
     small = np.minimum(sizes, n_regions - sizes)
-    of_size, first, inverse, counts = np.unique(
-        sizes, return_index=True, return_inverse=True, return_counts=True
-    )
+    of_size, first, inverse, counts = np.unique(sizes, return_index=True, return_inverse=True, return_counts=True)
     index = np.arange(len(sizes)) - first[inverse]
     # Two cuts of half the regions are complements of each other: a pair twice.
     cuts = np.where(paired & (2 * small == n_regions), 1, n_regions // small)
@@ -388,7 +386,7 @@ class Permutation:
 
     A permutation gives R - 1 rows, keeping its first 1, 2, ..., R - 1 regions.
 
-    Source: Castro et al. 2009, section 3; Mitchell et al. 2022, section 4.1 (antithetic).
+    Source: Castro et al. 2009; Mitchell et al. 2022 (antithetic).
 
     Args:
         antithetic: follow each permutation by the same one backwards.

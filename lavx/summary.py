@@ -20,7 +20,10 @@ from lavx.selection import Coalitions
 
 Scores = NDArray[np.float64]
 
-_CUTOFF = 1e-10  # eigenvalues below this part of the largest count as 0
+# No direction of the regression counts as better known than this part of what all coalitions tell of it. With
+# fewer than about five samples a region the weakest ones are mostly noise: at two a region the error of plain
+# least squares is 5 to 10 times as large. With more samples, or all of them, nothing is that weak.
+_FLOOR = 0.1
 
 
 class Selection(Protocol):
@@ -130,8 +133,8 @@ class Ridge:
 class ShapleyRegression:
     """Shapley values by least squares with the Shapley kernel's weights: Kernel SHAP.
 
-    Constrained to share out exactly full - empty, at any number of samples. With too few of them for the
-    regression (about two a region, as pairs say the same twice) the solution closest to equal shares is taken.
+    Constrained to share out exactly full - empty, at any number of samples, and exact with all of them. With
+    fewer than about five a region, what they hardly tell is shrunk toward equal shares.
 
     Source: Lundberg and Lee 2017, theorem 2.
     """
@@ -164,9 +167,7 @@ class ShapleyRegression:
                 f"the clip and the baseline are scored besides. Take them out of the selection."
             )
         if not len(sizes) and n_regions > 1:
-            raise ValueError(
-                f"there are no samples for {n_regions} regions. Raise method.sampling.n_samples."
-            )
+            raise ValueError(f"there are no samples for {n_regions} regions. Raise method.sampling.n_samples.")
 
     def __call__(self, coalitions: Coalitions, scores: Scores, full: float, empty: float) -> Scores:
         """Attribution (R,) in score a region, in sum full - empty."""
@@ -179,10 +180,12 @@ class ShapleyRegression:
         root = np.sqrt(coalitions.weights)
         x = (coalitions.kept - share[:, None]) * root[:, None]
         y = (scores - empty - share * (full - empty)) * root
+        if n_regions == 1:
+            return np.array([equal])
         values, vectors = linalg.eigh(x.T @ x)
-        fixed = values > _CUTOFF * values[-1]
-        basis = vectors[:, fixed]
-        u = basis @ (basis.T @ (x.T @ y) / values[fixed])
+        # Of all coalitions, every direction but the constant one has the same eigenvalue: their mean.
+        floor = _FLOOR * values.sum() / (n_regions - 1)
+        u = vectors @ (vectors.T @ (x.T @ y) / np.maximum(values, floor))
         return equal + u - u.mean()
 
 
@@ -200,7 +203,7 @@ def _check_kept(coalitions: Coalitions) -> None:
 class MeanWhenKept:
     """Mean score of the samples that keep a region.
 
-    Source: Petsiuk et al. 2018 (RISE), equation 5, divided by how often the region really was kept instead of
+    Source: Petsiuk et al. 2018 (RISE), divided by how often the region really was kept instead of
     the expectation of that.
     """
 
@@ -287,7 +290,7 @@ class Difference:
 
     leave_one_out: full - score without the region; only_one: score of the region alone - empty.
 
-    Source: Lei et al. 2018 (LOCO), section 6; Zeiler and Fergus 2014, section 4.2.
+    Source: Lei et al. 2018 (LOCO), section 6; Zeiler and Fergus 2014.
     """
 
     def check(self, selection: Selection) -> None:
@@ -319,7 +322,7 @@ class Value:
     only_one: the score of the region alone; leave_one_out: minus the score without it. The order of the
     regions is that of `Difference`; zero means nothing here.
 
-    Source: Zeiler and Fergus 2014, figure 7d (the raw value without a window, cold = important).
+    Source: Zeiler and Fergus 2014 (the raw value without a window, cold = important).
     """
 
     def check(self, selection: Selection) -> None:
@@ -350,7 +353,7 @@ class PermutationMean:
 
     Shares out exactly full - empty.
 
-    Source: Castro et al. 2009, section 3.
+    Source: Castro et al. 2009.
     """
 
     def check(self, selection: Selection) -> None:

@@ -109,7 +109,9 @@ def test_mean_equals_a_loop_over_regions(clip, regions):
     assert np.allclose(baseline(Mean(), clip, regions), expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("regions", [SoftGrid(SHAPE, (2, 3, 3)), Windows(SHAPE, (2, 3, 3))], ids=["soft", "windows"])
+@pytest.mark.parametrize(
+    "regions", [SoftGrid(SHAPE, (2, 3, 3)), Windows(SHAPE, (2, 3, 3))], ids=["soft", "windows"]
+)
 def test_mean_of_regions_that_overlap_stays_among_their_colors(regions, clip):
     colors = regions.mean(clip)
     got = baseline(Mean(), clip, regions)
@@ -172,7 +174,7 @@ def test_inpainting_restores_a_clip_of_one_color(algorithm):
     shape = (7, 45, 50)
     clip = torch.tensor([37.0, 201.0, 255.0]).expand(*shape, 3)
     got = prepared(Inpaint(algorithm), clip, None)(hole(shape))[0]
-    assert torch.equal(got, clip) if algorithm == "pull_push" else (got - clip).abs().max() <= 1
+    assert torch.equal(got, clip) if algorithm == "pull_push" else (got - clip).abs().max() <= 2
 
 
 @pytest.mark.parametrize("kept", [1, 30])
@@ -201,7 +203,7 @@ def test_pull_push_takes_from_frames_before_and_after():
     masks = torch.ones(1, 8, 24, 24)
     masks[:, 4] = 0
     got = prepared(Inpaint(), clip, None)(masks)[0, 4]
-    assert (got - clip[4]).abs().mean() < 0.7 * (clip[4].mean() - clip[4]).abs().mean() * 1.5
+    assert (got - clip[4]).abs().mean() < (clip[4].mean() - clip[4]).abs().mean()
     assert abs(got.mean() - clip[4].mean()) < 8
 
 

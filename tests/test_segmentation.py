@@ -168,9 +168,7 @@ def test_slic_is_scikit_images_own_where_its_grid_fits(real):
     from skimage.segmentation import slic
 
     clip = resized(real, 224)
-    expected = slic(
-        clip, n_segments=200, compactness=20, spacing=(0.2, 1, 1), start_label=0, channel_axis=-1
-    )
+    expected = slic(clip, n_segments=200, compactness=20, spacing=(0.2, 1, 1), start_label=0, channel_axis=-1)
     start = time.perf_counter()
     labels = cut(Slic(), clip).labels
     assert time.perf_counter() - start < 5  # 0.5 s on a core that does nothing else

@@ -1,0 +1,53 @@
+"""`lavx select`: draw videos that all networks classify right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from lavx.commands import OK, SOME_FAILED, guarded
+
+
+def _select(config: DictConfig, dataset_name: str, dataset_overrides: list[str]) -> int:
+    from lavx.cell import build
+    from lavx.errors import RequestError
+    from lavx.selecting import select
+
+    if not isinstance(config.n_videos, int) or config.n_videos < 1:
+        raise RequestError(f"n_videos must be a whole number >= 1, got {config.n_videos}")
+    dataset = build(config.dataset, "dataset")
+    try:
+        videos = dataset.videos()
+    except (OSError, ValueError) as error:
+        raise RequestError(str(error)) from error
+
+    def builder(net: str) -> Callable[[], Any]:
+        shared = [f"device={config.device}", f"precision={config.precision}"]
+        node = hydra.compose("run", overrides=[*dataset_overrides, f"net={net}", *shared])
+        return lambda: build(node.net, f"net={net}", classes=dataset.classes)
+
+    networks = {net: builder(net) for net in config.nets}
+    folder = Path(config.outputs) / config.name / "selections"
+    selection = select(videos, networks, config.n_videos, config.seed, folder, dataset_name)
+    n = len(selection["videos"])
+    print(
+        f"{n} of {selection['drawn']} drawn videos are classified right by all of {', '.join(config.nets)} "
+        f"({selection['unreadable']} unreadable). Selection: {folder / (dataset_name + '.json')}"
+    )
+    if n < config.n_videos:
+        print(f"lavx: only {n} of the {config.n_videos} videos asked for; the dataset has no more.")
+        return SOME_FAILED
+    return OK
+
+
+@hydra.main(version_base="1.3", config_path="pkg://lavx.conf", config_name="select")
+def main(config: DictConfig) -> int:
+    """Select videos as Hydra composed it; returns the exit status."""
+    runtime = HydraConfig.get()
+    overrides = [o for o in runtime.overrides.task if o.lstrip("+~").startswith("dataset")]
+    return guarded(lambda: _select(config, runtime.runtime.choices["dataset"], overrides))
