@@ -40,6 +40,9 @@ class Sampling(Protocol):
     def __call__(self, selection: Any, n_regions: int, rng: np.random.Generator) -> Coalitions:
         """The coalitions to score."""
 
+    def check(self, selection: Any) -> None:
+        """Raise ValueError if this selection cannot be sampled so."""
+
 
 class Removal(Protocol):
     """Says what takes the place of a removed voxel."""
@@ -134,7 +137,7 @@ class Explainer:
         visualization: how the heatmap is drawn.
 
     Raises:
-        ValueError: if the summary cannot use what the selection draws.
+        ValueError: if the sampling or the summary cannot use what the selection draws.
     """
 
     def __init__(
@@ -147,6 +150,7 @@ class Explainer:
         summary: Summary,
         visualization: Visualization,
     ) -> None:
+        sampling.check(selection)
         summary.check(selection)
         self.segmentation = segmentation
         self.selection = selection
