@@ -11,6 +11,7 @@ from lavx import __version__
 COMMANDS = {
     "run": "explain and evaluate the videos of a dataset on a network with a method",
     "select": "draw videos that all networks classify right",
+    "gallery": "draw what every option of every step does to one clip",
     "data": "check a dataset: counts, what is missing or unreadable, a contact sheet",
 }
 

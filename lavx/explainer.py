@@ -14,24 +14,13 @@ from torch import Tensor
 
 from lavx import regions as regions_module
 from lavx.regions import Regions
+from lavx.sampling import Selection
 from lavx.scoring import Begin, Behavior, Fill, Scorer, Stopwatch, silent
 from lavx.segmentation_cache import Segmentation, SegmentationCache
 from lavx.selection import Coalitions
 from lavx.visualization import Scale
 
 NO_CACHE = SegmentationCache(None)
-
-
-class Selection(Protocol):
-    """Says which regions a sample keeps."""
-
-    kind: str
-
-    def enumerate(self, n_regions: int) -> Coalitions:
-        """All coalitions there are."""
-
-    def draw(self, n_regions: int, n_samples: int, rng: np.random.Generator) -> Coalitions:
-        """Some coalitions, at random."""
 
 
 class Sampling(Protocol):

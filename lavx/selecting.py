@@ -151,9 +151,7 @@ def select(
             for video in part:
                 n_drawn += 1
                 if video.id in candidates:
-                    selected.append(
-                        {"video": video.id, "label": video.label, "scores": candidates[video.id][1]}
-                    )
+                    selected.append({"video": video.id, "label": video.label, "scores": candidates[video.id][1]})
                     bar.update()
                 if len(selected) == n_videos:
                     break

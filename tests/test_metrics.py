@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from lavx.removal import Black
 
 from lavx.explainer import Seeds
 from lavx.metrics import Curve, Games, level_sets, minimal_masks
+from lavx.removal import Black
 from lavx.scoring import Scorer, Stopwatch
 
 

@@ -3,10 +3,10 @@ import logging
 import numpy as np
 import pytest
 import torch
-from lavx.behavior import Logit, Probability
-from lavx.removal import Black
 
+from lavx.behavior import Logit, Probability
 from lavx.regions import LabelRegions
+from lavx.removal import Black
 from lavx.scoring import ScoreError, Scorer, Stopwatch
 
 CPU = torch.device("cpu")

@@ -112,7 +112,12 @@ def test_the_command_selects_and_run_reads_it(tmp_path, monkeypatch):
     file = tmp_path / "outputs" / "default" / "selections" / "shapes.json"
     chosen = read_selection(file)
     done = lavx(
-        "run", f"videos={file}", "n_videos=1", "dataset.n_videos=6", "method.sampling.n_samples=9", "metric.n_steps=2"
+        "run",
+        f"videos={file}",
+        "n_videos=1",
+        "dataset.n_videos=6",
+        "method.sampling.n_samples=9",
+        "metric.n_steps=2",
     )
     assert done.returncode == 0, done.stderr
     assert f"{chosen[0]}: " in done.stdout

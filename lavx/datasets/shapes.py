@@ -77,8 +77,8 @@ def _upsampling(cells: int, size: int) -> NDArray[np.float32]:
 def _texture(cells: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """Smooth noise in [-1, 1] with `cells` knots a side: float (HEIGHT, WIDTH, 1)."""
     knots = rng.uniform(-1, 1, (cells, cells)).astype(np.float32)
-    smooth: NDArray[np.float32] = _upsampling(cells, HEIGHT) @ knots @ _upsampling(cells, WIDTH).T
-    return smooth[..., None]
+    smooth = _upsampling(cells, HEIGHT) @ knots @ _upsampling(cells, WIDTH).T
+    return np.asarray(smooth[..., None], dtype=np.float32)
 
 
 def _polygon(

@@ -1,0 +1,83 @@
+"""`lavx gallery`: pictures of what every option of every step does to one clip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from lavx.commands import OK, guarded
+
+_STEPS = ("segmentation", "selection", "removal")
+
+
+def _options(step: str) -> dict[str, Any]:
+    """Every option of one step of a method, built."""
+    from lavx.cell import build
+
+    group = f"method/{step}"
+    names = GlobalHydra.instance().config_loader().get_group_options(group)
+    nodes = {name: hydra.compose("run", overrides=[f"{group}={name}"]).method[step] for name in names}
+    return {name: build(node, f"{group}={name}") for name, node in nodes.items()}
+
+
+def _gallery(config: DictConfig, net_name: str) -> int:
+    import torch
+
+    from lavx.cell import build
+    from lavx.datasets.base import Video
+    from lavx.datasets.video import VideoError
+    from lavx.errors import RequestError
+    from lavx.explainer import Seeds
+    from lavx.gallery import draw_gallery
+    from lavx.scoring import Scorer
+
+    if not isinstance(config.n_frames, int) or config.n_frames < 1:
+        raise RequestError(f"n_frames must be a whole number >= 1, got {config.n_frames}")
+    dataset = build(config.dataset, "dataset")
+    methods = {
+        name: build(hydra.compose("run", overrides=[f"method={name}"]).method, f"method={name}")
+        for name in config.methods
+    }
+    network = build(config.net, "net", classes=dataset.classes)
+    try:
+        if config.video is None:
+            video = dataset.videos()[0]
+        else:
+            video = Video(Path(config.video).stem, Path(config.video).expanduser(), None)
+        clip = network.read(video.path)
+        scorer = Scorer(network, config.batch_size)
+    except (VideoError, OSError, ValueError) as error:
+        raise RequestError(str(error)) from error
+    logits = network(torch.from_numpy(clip.frames).to(network.device).float()[None])
+    target = int(logits[0].argmax())
+    folder = Path(config.outputs) / config.name / "gallery" / f"{video.id}-{net_name}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(f"cannot write to {folder} ({error.strerror}); set outputs=/some/folder") from error
+    files = draw_gallery(
+        folder,
+        clip.frames,
+        clip.geometry.seconds,
+        (target, dataset.classes[target]),
+        {step: _options(step) for step in _STEPS},
+        methods,
+        scorer,
+        Seeds(config.seed, video.id),
+        config.n_frames,
+    )
+    for file in files:
+        print(file)
+    return OK
+
+
+@hydra.main(version_base="1.3", config_path="pkg://lavx.conf", config_name="gallery")
+def main(config: DictConfig) -> int:
+    """Draw the gallery as Hydra composed it; returns the exit status."""
+    net = HydraConfig.get().runtime.choices["net"]
+    return guarded(lambda: _gallery(config, net))

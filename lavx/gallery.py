@@ -1,0 +1,207 @@
+"""Pictures of what each option of each step does to one clip, a row an option.
+
+They are the kind of picture that figures 2 to 7 of Gaya-Morey et al. 2024 (arXiv 2401.11796) show:
+segmentations side by side, coalitions by selection, removals, and the methods' perturbations and explanations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from skimage.segmentation import mark_boundaries
+
+from lavx.explainer import Explainer, Removal, Seeds
+from lavx.regions import LabelRegions, Regions
+from lavx.sampling import Budget, Selection
+from lavx.scoring import Scorer, Stopwatch
+from lavx.segmentation_cache import Segmentation
+
+Row = tuple[str, Sequence[NDArray[np.uint8]]]
+
+_GUTTER = 2.0  # inches for the words at the left
+_PICTURE = 1.5  # inches, width of a picture
+
+
+def draw_rows(path: Path, title: str, rows: Sequence[Row], columns: Sequence[str]) -> None:
+    """Write a PNG with a row of pictures an entry.
+
+    Args:
+        path: file to write.
+        title: above all.
+        rows: what each row is called (lines of its own) and its pictures uint8 (H, W, 3).
+        columns: what stands above each picture of the first row.
+    """
+    height, width = rows[0][1][0].shape[:2]
+    cell = _PICTURE * height / width + 0.12
+    size = (_GUTTER + len(columns) * (_PICTURE + 0.08) + 0.1, 0.75 + len(rows) * cell)
+    figure = Figure(size, dpi=130)
+    figure.text(0.1 / size[0], 1 - 0.15 / size[1], title, va="top", fontsize=11, fontweight="bold")
+    for r, (words, pictures) in enumerate(rows):
+        bottom = size[1] - 0.7 - (r + 1) * cell + 0.06
+        figure.text(0.1 / size[0], (bottom + cell / 2 - 0.06) / size[1], words, va="center", fontsize=8)
+        for c, picture in enumerate(pictures):
+            left = _GUTTER + c * (_PICTURE + 0.08)
+            axes = figure.add_axes((left / size[0], bottom / size[1], _PICTURE / size[0], (cell - 0.12) / size[1]))
+            axes.imshow(picture, interpolation="nearest", aspect="auto")
+            axes.set_axis_off()
+            if r == 0:
+                axes.set_title(columns[c], fontsize=7, pad=2)
+    figure.savefig(path)
+
+
+def _frames(n_shown: int, n_frames: int) -> NDArray[np.intp]:
+    return np.unique(np.linspace(0, n_frames - 1, n_shown).round().astype(int))
+
+
+def _bytes(perturbed: torch.Tensor) -> NDArray[np.uint8]:
+    return perturbed.clamp(0, 255).round().byte().cpu().numpy()
+
+
+def _bordered(frame: NDArray[np.uint8], labels: NDArray[np.int32]) -> NDArray[np.uint8]:
+    times = max(1, 256 // len(frame))  # small frames are enlarged, so that borders stay thin beside regions
+    large, marked = (array.repeat(times, axis=0).repeat(times, axis=1) for array in (frame, labels))
+    borders: NDArray[np.uint8] = (mark_boundaries(large, marked, color=(1, 1, 0), mode="inner") * 255).astype(
+        np.uint8
+    )
+    return borders
+
+
+def segmentation_rows(
+    clip: NDArray[np.uint8], segmentations: Mapping[str, Segmentation], seeds: Seeds, shown: NDArray[np.intp]
+) -> list[Row]:
+    """The borders of each segmentation's regions on the frames; soft and overlapping ones as a few regions."""
+    rows: list[Row] = []
+    for name, segmentation in segmentations.items():
+        regions = segmentation(clip, seeds.numpy("segmentation"))
+        if isinstance(regions, LabelRegions):
+            pictures = [_bordered(clip[t], regions.labels[t]) for t in shown]
+        else:
+            kept = torch.zeros(1, regions.n_regions, dtype=torch.bool)
+            kept[0, :: max(1, regions.n_regions // 12)] = True
+            # Windows are shown removed (their masks are 1 where every window over a voxel is kept).
+            mask = regions.masks(~kept)[0].numpy()
+            pictures = [(clip[t] * (0.25 + 0.75 * mask[t][..., None])).astype(np.uint8) for t in shown]
+        rows.append((f"{name}\n{regions.n_regions} regions", pictures))
+    return rows
+
+
+def selection_rows(
+    clip: NDArray[np.uint8], regions: Regions, selections: Mapping[str, Selection], seeds: Seeds, n_shown: int
+) -> list[Row]:
+    """Some coalitions of each selection, as the middle frame with the removed regions black."""
+    rows: list[Row] = []
+    middle = len(clip) // 2
+    for name, selection in selections.items():
+        if "budget" in selection.samplings:
+            drawn = Budget(1000)(selection, regions.n_regions, seeds.numpy("sampling")).kept
+        else:
+            drawn = selection.enumerate(regions.n_regions).kept
+        chosen = drawn[np.linspace(0, len(drawn) - 1, n_shown).round().astype(int)]
+        masks = regions.masks(torch.from_numpy(chosen))[:, middle].numpy()
+        rows.append(
+            (f"{name}\n{len(drawn)} samples", [(clip[middle] * m[..., None]).astype(np.uint8) for m in masks])
+        )
+    return rows
+
+
+def removal_rows(
+    clip: NDArray[np.uint8],
+    regions: Regions,
+    removals: Mapping[str, Removal],
+    seeds: Seeds,
+    shown: NDArray[np.intp],
+) -> list[Row]:
+    """The same half of the regions removed by each removal."""
+    kept = torch.from_numpy(seeds.numpy("sampling").random((1, regions.n_regions)) < 0.5)
+    frames = torch.from_numpy(clip).float()
+    rows: list[Row] = [("the clip", [clip[t] for t in shown])]
+    for name, removal in removals.items():
+        perturbed = removal.prepare(frames, regions, seeds.torch("removal"))(regions.masks(kept))
+        rows.append((name, list(_bytes(perturbed)[0][shown])))
+    return rows
+
+
+def method_rows(
+    clip: NDArray[np.uint8],
+    methods: Mapping[str, Explainer],
+    target: int,
+    scorer: Scorer,
+    seeds: Seeds,
+    shown: NDArray[np.intp],
+) -> list[Row]:
+    """For each method one of its perturbed clips, and its explanation of the target."""
+    rows: list[Row] = [("the clip", [clip[t] for t in shown])]
+    for name, method in methods.items():
+        explanation = method(clip, target, scorer, seeds, Stopwatch(scorer.device))
+        regions = explanation.regions
+        coalitions = method.sampling(method.selection, regions.n_regions, seeds.numpy("sampling"))
+        kept = torch.from_numpy(coalitions.kept[[len(coalitions.kept) // 2]]).to(scorer.device)
+        frames = torch.from_numpy(clip).to(scorer.device).float()
+        fill = method.removal.prepare(frames, regions, seeds.torch("removal"))
+        rows.append((f"{name}\na perturbed clip", list(_bytes(fill(regions.masks(kept)))[0][shown])))
+        overlay = method.visualization(clip, explanation.heatmap)
+        words = f"{name}\nthe explanation\n{regions.n_regions} regions\n{explanation.n_samples} samples"
+        rows.append((words, list(overlay[shown])))
+    return rows
+
+
+def draw_gallery(
+    folder: Path,
+    clip: NDArray[np.uint8],
+    seconds: Sequence[float],
+    target: tuple[int, str],
+    steps: Mapping[str, Mapping[str, Any]],
+    methods: Mapping[str, Explainer],
+    scorer: Scorer,
+    seeds: Seeds,
+    n_frames: int,
+) -> list[Path]:
+    """Draw all pictures of one clip into `folder`; returns the files.
+
+    Args:
+        folder: must be there.
+        clip: uint8 (T, H, W, 3).
+        seconds: where in the video each frame lies.
+        target: index and name of the explained class.
+        steps: for "segmentation", "selection" and "removal" the options by name.
+        methods: the methods by name.
+        scorer: the network and how it is fed.
+        seeds: the video's random streams.
+        n_frames: frames shown a row.
+    """
+    shown = _frames(n_frames, len(clip))
+    columns = [f"{seconds[t]:.2f} s" for t in shown]
+    regions = steps["segmentation"]["slic"](clip, seeds.numpy("segmentation"))
+    pictures: dict[str, tuple[str, list[Row], Sequence[str]]] = {
+        "segmentations": (
+            "Segmentations",
+            segmentation_rows(clip, steps["segmentation"], seeds, shown),
+            columns,
+        ),
+        "selections": (
+            f"Selections: samples of {regions.n_regions} supervoxels, middle frame",
+            selection_rows(clip, regions, steps["selection"], seeds, n_frames),
+            [f"sample {i + 1}" for i in range(n_frames)],
+        ),
+        "removals": (
+            "Removals: the same half of the supervoxels",
+            removal_rows(clip, regions, steps["removal"], seeds, shown),
+            columns,
+        ),
+        "methods": (
+            f"Methods: why {target[1]}?",
+            method_rows(clip, methods, target[0], scorer, seeds, shown),
+            columns,
+        ),
+    }
+    files = []
+    for name, (title, rows, heads) in pictures.items():
+        files.append(folder / f"{name}.png")
+        draw_rows(files[-1], title, rows, heads)
+    return files
