@@ -136,7 +136,9 @@ class Scorer:
             ScoreError: if any score is not finite.
         """
         coalitions = torch.from_numpy(np.ascontiguousarray(kept)).to(self.device)
-        scores: list[Tensor] = []
+        # One block from the start: small tensors left between the batches' large ones would keep the heap from
+        # being used again, and memory would grow with the samples.
+        scores = torch.empty(len(coalitions), dtype=torch.float64, device=self.device)
         start = 0
         while start < len(coalitions):
             size = self._size(regions.shape)
@@ -144,7 +146,7 @@ class Scorer:
                 with stopwatch("perturbation"):
                     clips = fill(regions.masks(coalitions[start : start + size]))
                 with stopwatch("inference"):
-                    scores.append(behavior(self.network(clips), target).double())
+                    scores[start : start + len(clips)] = behavior(self.network(clips), target)
             except RuntimeError as error:
                 if not _out_of_memory(error) or size == 1:
                     raise
@@ -156,7 +158,7 @@ class Scorer:
             start += len(clips)
             advance(len(clips))
             del clips
-        result: NDArray[np.float64] = torch.cat(scores).cpu().numpy() if scores else np.empty(0)
+        result: NDArray[np.float64] = scores.cpu().numpy()
         bad = ~np.isfinite(result)
         if bad.any():
             raise ScoreError(
