@@ -104,12 +104,15 @@ def test_changed_steps_are_in_the_folder_s_name():
 
 @pytest.mark.parametrize("send", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_that_is_killed_goes_on_to_the_same_bytes(command, environment, tmp_path, send):
+    # A process in the background of a script ignores SIGINT, and so would its children.
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
     arguments = ["run", "n_videos=3", "method.sampling.n_samples=300", "metric.n_steps=20"]
     assert command(*arguments, "name=whole").returncode == 0
     process = subprocess.Popen(
         [sys.executable, "-m", "lavx", *arguments, "name=cut"], cwd=tmp_path, env=environment,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
+    signal.signal(signal.SIGINT, previous)
     cut = tmp_path / "outputs" / "cut"
     while not list(cut.glob("**/metrics.json")) and process.poll() is None:
         time.sleep(0.02)
