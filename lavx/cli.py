@@ -53,4 +53,9 @@ def main() -> None:
         importlib.import_module(f"lavx.commands.{word}").main()
     except KeyboardInterrupt:
         sys.exit(commands.INTERRUPTED)
+    except SystemExit as stop:
+        # Hydra ends with 1 where it cannot compose what was asked for; no job was begun then.
+        if stop.code == 1 and not commands.statuses:
+            sys.exit(commands.UNUSABLE)
+        raise
     sys.exit(max(commands.statuses, default=0))

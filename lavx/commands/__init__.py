@@ -19,6 +19,9 @@ def guarded(job: Callable[[], int]) -> int:
     except RequestError as error:
         print(f"lavx: {error}", file=sys.stderr)
         status = UNUSABLE
+    except Exception:
+        statuses.append(SOME_FAILED)
+        raise
     statuses.append(status)
     if status == INTERRUPTED:
         raise KeyboardInterrupt
