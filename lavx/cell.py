@@ -9,7 +9,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lavx import panel
+from lavx import grid, panel, workers
 from lavx.datasets.base import Dataset, Video
 from lavx.datasets.video import VideoError
 from lavx.errors import RequestError
 from lavx.explainer import Explainer, Explanation, Floor, Seeds
+from lavx.localization import average_drop, localization, masked_score, truth_in_clip
 from lavx.metrics import Curve, Games, minimal_masks
 from lavx.networks.network import Clip, Network
 from lavx.progress import Progress
@@ -37,7 +38,7 @@ from lavx.selecting import read_selection
 log = logging.getLogger(__name__)
 
 # Where a run happens and how much of it is asked for: not what it computes. All other keys make a run another.
-_NOT_PART_OF_A_RUN = ("name", "outputs", "n_videos", "videos", "device", "batch_size")
+_NOT_PART_OF_A_RUN = ("name", "outputs", "n_videos", "videos", "device", "batch_size", "threads", "roots")
 
 _STAGES = ("decode", "segmentation", "perturbation", "inference", "summary", "metrics", "visualization")
 
@@ -141,6 +142,7 @@ class Outcome:
     probabilities: NDArray[np.float64]
     explanation: Explanation
     curves: dict[str, Curve]
+    more: dict[str, float | None]
 
 
 class Cell:
@@ -149,12 +151,13 @@ class Cell:
     Args:
         config: the composed configuration of `lavx run`.
         names: the dataset's, network's and method's parts of the run folder.
+        device: where the network goes; None leaves it to the configuration.
 
     Raises:
         RequestError: if anything asked for cannot be done.
     """
 
-    def __init__(self, config: DictConfig, names: tuple[str, str, str]) -> None:
+    def __init__(self, config: DictConfig, names: tuple[str, str, str], device: str | None = None) -> None:
         _check(config)
         self.names = names
         self.identity = _identity(config)
@@ -162,11 +165,21 @@ class Cell:
         self.target: str | int = config.target
         self.dataset: Dataset = build(config.dataset, "dataset")
         self.explainer: Explainer | Floor = build(config.method, "method")
-        self.games: Games = build(config.metric, "metric")
+        others = [key for key in config.metric if key != "cross_removal"]
+        self.games: Games = build(OmegaConf.masked_copy(config.metric, others), "metric")
+        self.cross: Games | None = None
+        if config.metric.get("cross_removal") is not None:
+            self.cross = Games(build(config.metric.cross_removal, "metric.cross_removal"), self.games.n_steps)
         if config.target not in ("predicted", "label"):
             _class_index(config.target, self.dataset.classes)
         ids = None
-        if isinstance(config.videos, str):
+        if config.videos == "selected":
+            usual = Path(config.outputs) / config.name / "selections" / f"{names[0]}.json"
+            if usual.exists():
+                ids = read_selection(usual)[: config.n_videos]
+            else:
+                print(f"There is no selection {usual} (lavx select makes one): the first videos are taken.")
+        elif isinstance(config.videos, str):
             ids = read_selection(Path(config.videos))[: config.n_videos]
         elif config.videos is not None:
             ids = [str(i) for i in config.videos]
@@ -176,18 +189,26 @@ class Cell:
             raise RequestError(str(error)) from error
         self.folder = RunFolder(Path(config.outputs) / config.name / Path(*names))
         self.segmentations = SegmentationCache(Path(config.outputs) / config.name / ".segmentations")
-        self.network: Network = build(config.net, "net", classes=self.dataset.classes)
+        self.network: Network
+        if self.folder.holds(self.identity) and all(self.folder.done(video.id) for video in self.videos):
+            return  # nothing to do: no network is needed
+        placed = {"device": device} if device is not None and "device" in config.net else {}
+        self.network = build(config.net, "net", classes=self.dataset.classes, **placed)
         try:
             self.scorer = Scorer(self.network, config.batch_size)
         except ValueError as error:
             raise RequestError(str(error)) from error
-        device = self.network.device
-        label = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+        place = self.network.device
+        label = torch.cuda.get_device_name(place) if place.type == "cuda" else str(place)
         self.folder.claim(self.identity, environment(self.network.weights, label, self.seed))
 
     def run(self) -> int:
         """Explain every video that is not explained yet; returns the exit status."""
-        with _logging_to(self.folder.path / "run.log"):
+        record = grid.Record(self.folder.path, [self.folder.folder(video.id).name for video in self.videos])
+        if record.was_done and all(self.folder.done(video.id) for video in self.videos):
+            print(f"{len(self.videos)} of {len(self.videos)} videos are done already.", flush=True)
+            return self._close()
+        with _logging_to(self.folder.path / "run.log"), record.working():
             missing = [video for video in self.videos if not self.folder.done(video.id)]
             there = len(self.videos) - len(missing)
             if there:
@@ -198,16 +219,20 @@ class Cell:
                         with self.folder.claimed(video.id) as mine:
                             # Another worker may hold it, or have finished it since.
                             if mine and not self.folder.done(video.id):
+                                start = time.perf_counter()
                                 self._one(video, progress)
+                                record.video_done(time.perf_counter() - start)
             except KeyboardInterrupt:
                 done = sum(self.folder.done(video.id) for video in self.videos)
                 self.folder.write_table()
+                record.write("stopped")
                 print(
                     f"\nlavx: interrupted; {done} of {len(self.videos)} videos are done and stay in "
                     f"{self.folder.path}. The same command goes on from there.",
                     file=sys.stderr,
                 )
                 return 130
+            record.close()
             return self._close()
 
     def _one(self, video: Video, progress: Progress) -> None:
@@ -266,7 +291,8 @@ class Cell:
                 games_watch,
                 progress.begin(f"{video.id} evaluation"),
             )
-        outcome = Outcome(clip, target, probabilities, explanation, curves)
+            more = self._more(video, clip, explanation, target, curves, seeds, games_watch)
+        outcome = Outcome(clip, target, probabilities, explanation, curves, more)
         with self.folder.writing(video.id) as folder:
             write_arrays(folder / "explanation.npz", self._arrays(outcome))
             with stopwatch("visualization"):
@@ -279,6 +305,28 @@ class Cell:
             f"{row['deletion_auc']:.3f}, insertion AUC {row['insertion_auc']:.3f}, "
             f"{time.perf_counter() - start:.1f} s"
         )
+
+    def _more(
+        self,
+        video: Video,
+        clip: Clip,
+        explanation: Explanation,
+        target: int,
+        curves: dict[str, Curve],
+        seeds: Seeds,
+        stopwatch: Stopwatch,
+    ) -> dict[str, float | None]:
+        """The metrics beside the games; those against the truth only where there is one."""
+        heatmap, removal = explanation.heatmap, self.games.removal
+        masked = masked_score(clip.frames, heatmap, target, self.scorer, removal, seeds, stopwatch)
+        more: dict[str, float | None] = {**average_drop(float(curves["deletion"].scores[0]), masked)}
+        truth = self.dataset.truth(video)
+        if truth is not None:
+            more |= localization(heatmap, truth_in_clip(truth, clip.geometry))
+        if self.cross is not None:
+            crossed = self.cross(clip.frames, heatmap, target, self.scorer, seeds, stopwatch)
+            more |= {f"cross_{game}_auc": curve.auc for game, curve in crossed.items()}
+        return more
 
     def _arrays(self, outcome: Outcome) -> dict[str, Any]:
         geometry = outcome.clip.geometry
@@ -310,6 +358,7 @@ class Cell:
             "score": float(outcome.probabilities[outcome.target]),
             "deletion_auc": curves["deletion"].auc,
             "insertion_auc": curves["insertion"].auc,
+            **outcome.more,
             "n_regions": outcome.explanation.regions.n_regions,
             "n_samples": outcome.explanation.n_samples,
             "seconds": {stage: round(seconds.get(stage, 0.0), 4) for stage in _STAGES},
@@ -378,4 +427,25 @@ class Cell:
 
 def run_cell(config: DictConfig, dataset: str, net: str, method: str) -> int:
     """Run the cell of a composed configuration into `<outputs>/<name>/<dataset>/<net>/<method>`."""
-    return Cell(config, (dataset, net, method)).run()
+    folder = Path(config.outputs) / config.name / dataset / net / method
+    try:
+        with workers.device(config.device) as device:
+            return Cell(config, (dataset, net, method), device).run()
+    except RequestError as error:
+        if folder.exists():
+            _note(folder, "unusable", str(error))
+        raise
+    except Exception as error:  # one cell must not take the others of a sweep with it
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "run.log").open("a") as file:
+            file.write(traceback.format_exc())
+        reason = f"{type(error).__name__}: {error}"
+        _note(folder, "failed", f"{reason} (see run.log)")
+        first = reason.splitlines()[0]
+        print(f"lavx: {dataset} {net} {method} failed: {first}. Traceback: {folder / 'run.log'}", file=sys.stderr)
+        return 1
+
+
+def _note(folder: Path, state: str, error: str) -> None:
+    with suppress(OSError):  # a full disk is why, perhaps
+        grid.note(folder, state, error)

@@ -10,6 +10,7 @@ from lavx import __version__
 
 COMMANDS = {
     "run": "explain and evaluate the videos of a dataset on a network with a method",
+    "status": "show which cells of a sweep are done, running, failed or waiting, and the time left",
     "select": "draw videos that all networks classify right",
     "gallery": "draw what every option of every step does to one clip",
     "data": "check a dataset: counts, what is missing or unreadable, a contact sheet",

@@ -29,18 +29,9 @@ from filelock import FileLock, Timeout
 
 from lavx import __version__
 from lavx.errors import RequestError
+from lavx.files import write_text
 
 _PACKAGES = ("torch", "mmaction2", "mmengine", "hydra-core", "numpy", "scikit-image", "scipy", "av")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
-    try:
-        part.write_text(text)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
@@ -134,6 +125,11 @@ class RunFolder:
         write_text(self.path / "environment.json", json.dumps(environment, indent=2) + "\n")
         write_text(file, yaml.safe_dump(config, sort_keys=False))
 
+    def holds(self, config: dict[str, Any]) -> bool:
+        """Whether this is the folder of a configuration already."""
+        file = self.path / "config.yaml"
+        return file.exists() and not difference(yaml.safe_load(file.read_text()), config)
+
     def folder(self, video_id: str) -> Path:
         """Where a video's results lie: its id, with characters that a file name cannot hold replaced."""
         return self.videos / re.sub(r"[^\w.@+=-]", "_", video_id)
@@ -192,7 +188,10 @@ class RunFolder:
         """Make `results.csv` anew from all videos' `metrics.json`: a row a video, by id."""
         rows = []
         for file in sorted(self.videos.glob("[!.]*/metrics.json")):
-            entry = json.loads(file.read_text())
+            try:
+                entry = json.loads(file.read_text())
+            except FileNotFoundError:
+                continue  # another worker is replacing what failed
             rows.append(
                 {key: value for key, value in entry.items() if not isinstance(value, dict | list)}
                 | {f"seconds_{stage}": seconds for stage, seconds in entry.get("seconds", {}).items()}

@@ -45,7 +45,7 @@ def test_a_cell_leaves_the_whole_run_folder(request_cell, tmp_path, capsys):
     assert run_cell(request_cell(), *NAMES) == 0
     run = folder(tmp_path)
     assert {p.name for p in run.iterdir()} == {
-        ".locks", "config.yaml", "environment.json", "run.log", "results.csv", "videos",
+        ".locks", ".workers", "config.yaml", "environment.json", "run.log", "results.csv", "status.json", "videos",
     }  # fmt: skip
     for number in range(3):
         video = run / "videos" / f"shapes-{number:04d}"

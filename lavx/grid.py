@@ -1,0 +1,306 @@
+"""The state of the cells of a grid, read from and written to the results folder alone.
+
+Workers may be in other processes and on other machines: all that they share is the folder. Each holds a lock
+in its cell's `.workers/` while it lives and keeps `status.json` up to date; the operating system frees the lock
+however the process ends, so that a killed worker's cell is not taken for a running one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from lavx.files import write_text
+
+STATUS = "status.json"
+_WORKERS = ".workers"
+_STALE = 600  # seconds after which a half-written file is no one's, where no worker lives
+FINISHED = ("done", "skipped")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """A JSON file; empty where there is none."""
+    try:
+        content = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def n_workers(folder: Path) -> int:
+    """How many workers are at work on a cell."""
+    alive = 0
+    for file in (folder / _WORKERS).glob("*"):
+        lock = FileLock(file)
+        try:
+            lock.acquire(timeout=0)
+        except (Timeout, OSError):
+            alive += 1
+        else:
+            lock.release()
+    return alive
+
+
+def counts(folder: Path, ids: Sequence[str] | None = None) -> tuple[int, int, str | None]:
+    """How many videos of a cell are done and failed, and the first failure's reason.
+
+    Args:
+        folder: of the cell.
+        ids: folder names of the videos that count; None for all that are there.
+    """
+    done, failed, reason = 0, 0, None
+    files = (folder / "videos").glob("[!.]*/metrics.json")
+    for file in sorted(files) if ids is None else [folder / "videos" / i / "metrics.json" for i in ids]:
+        entry = _read(file)
+        if "error" not in entry:
+            continue
+        if entry["error"] is None:
+            done += 1
+        else:
+            failed += 1
+            reason = reason or f"{entry.get('video_id')}: {entry['error']}"
+    return done, failed, reason
+
+
+class Record:
+    """Keeps `status.json` of one cell for one worker.
+
+    Args:
+        folder: of the cell; it is there.
+        ids: folder names of the videos asked for.
+    """
+
+    def __init__(self, folder: Path, ids: Sequence[str]) -> None:
+        self.folder = folder
+        self.ids = list(ids)
+        before = _read(folder / STATUS)
+        self.was_done = before.get("state") == "done" and before.get("videos") == self.ids
+        self._mean: float | None = before.get("seconds_per_video")
+        self._seconds: list[float] = []
+        self._started = _now()
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Be a worker of this cell."""
+        place = self.folder / _WORKERS
+        place.mkdir(exist_ok=True)
+        alive = n_workers(self.folder)
+        if not alive:
+            self._clean()
+        file = place / f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        lock = FileLock(file)
+        lock.acquire(timeout=10, poll_interval=0.01)
+        try:
+            self.write("running")
+            yield
+        finally:
+            lock.release()
+            file.unlink(missing_ok=True)
+
+    def _clean(self) -> None:
+        """Delete what killed workers left."""
+        for file in [*(self.folder / _WORKERS).glob("*"), *self.folder.glob(".*.part")]:
+            with suppress(OSError):
+                if time.time() - file.stat().st_mtime > _STALE:
+                    file.unlink()
+
+    def video_done(self, seconds: float) -> None:
+        """Count a video that took so long."""
+        self._seconds.append(seconds)
+        self._mean = sum(self._seconds) / len(self._seconds)
+        self.write("running")
+
+    def close(self) -> None:
+        """Write what has become of the cell."""
+        done, failed, _ = counts(self.folder, self.ids)
+        if done == len(self.ids):
+            self.write("done")
+        elif done + failed == len(self.ids):
+            self.write("failed")
+        # Else other workers hold the rest, and the last of them writes the end.
+
+    def write(self, state: str, error: str | None = None) -> None:
+        """Write `status.json`."""
+        done, failed, reason = counts(self.folder, self.ids)
+        content = {
+            "state": state,
+            "done": done,
+            "failed": failed,
+            "total": len(self.ids),
+            "started": self._started,
+            "updated": _now(),
+            "seconds_per_video": None if self._mean is None else round(self._mean, 3),
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "error": error or reason,
+            "videos": self.ids,
+        }
+        write_text(self.folder / STATUS, json.dumps(content, indent=2) + "\n")
+
+
+def note(folder: Path, state: str, error: str | None) -> None:
+    """Write to a cell's `status.json` how a worker ended; counts are left as they are."""
+    content = _read(folder / STATUS)
+    content.setdefault("started", _now())
+    content |= {
+        "state": state,
+        "updated": _now(),
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "error": error,
+    }
+    write_text(folder / STATUS, json.dumps(content, indent=2) + "\n")
+
+
+@dataclass(frozen=True)
+class Status:
+    """What the results folder says of one cell.
+
+    Attributes:
+        cell: dataset, net and method as in the folder's path.
+        state: done, skipped (was done before this sweep), running, waiting (not begun), stopped (cut off with
+            videos left), failed, unusable (the request cannot be done) or partial (no status there).
+        done: videos explained.
+        failed: videos that could not be.
+        total: videos asked for; None where not known.
+        seconds: mean wall-clock seconds a video, or None.
+        workers: at work on it now.
+        error: the first reason of a failure.
+    """
+
+    cell: tuple[str, str, str]
+    state: str
+    done: int
+    failed: int
+    total: int | None
+    seconds: float | None
+    workers: int
+    error: str | None
+
+    @property
+    def remaining(self) -> int:
+        """Videos neither explained nor failed."""
+        return 0 if self.total is None else max(0, self.total - self.done - self.failed)
+
+
+def status(root: Path, cell: tuple[str, str, str], since: str = "") -> Status:
+    """Read one cell's status.
+
+    Args:
+        root: `<outputs>/<name>`.
+        cell: dataset, net, method.
+        since: time stamp before which a finished cell counts as skipped.
+    """
+    folder = root.joinpath(*cell)
+    content = _read(folder / STATUS)
+    done, failed, reason = counts(folder, content.get("videos"))
+    total = content.get("total")
+    state = content.get("state", "partial" if folder.exists() else "waiting")
+    workers = n_workers(folder)
+    if workers:
+        state = "running"
+    elif state in ("done", "running"):
+        finished = total is not None and done >= total
+        state = "done" if finished else "failed" if total == done + failed else "stopped"
+    if state == "done" and content.get("updated", "") < since:
+        state = "skipped"
+    error = (content.get("error") or reason) if state in ("failed", "unusable") else reason
+    return Status(cell, state, done, failed, total, content.get("seconds_per_video"), workers, error)
+
+
+def cells(root: Path) -> list[tuple[str, str, str]]:
+    """All cells under `<outputs>/<name>`."""
+    files = [*root.glob(f"[!.]*/*/*/{STATUS}"), *root.glob("[!.]*/*/*/config.yaml")]
+    return sorted({(p[-4], p[-3], p[-2]) for p in (file.parts for file in files)})
+
+
+def _expected(cell: Status, all_cells: Sequence[Status]) -> float | None:
+    """Seconds a video: measured on this cell, else the mean of those most like it."""
+    if cell.seconds is not None:
+        return cell.seconds
+    _, net, method = cell.cell
+    alike = (
+        lambda other: other.cell[1:] == (net, method),
+        lambda other: other.cell[2] == method,
+        lambda other: True,
+    )
+    for like in alike:
+        known = [other.seconds for other in all_cells if other.seconds is not None and like(other)]
+        if known:
+            return sum(known) / len(known)
+    return None
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def table(statuses: Sequence[Status]) -> str:
+    """A line a cell, the sums, the time left and the reasons of failures."""
+    rows = [("dataset", "net", "method", "state", "done", "failed", "of", "s/video", "left")]
+    left_in_all, unknown = 0.0, False
+    for each in statuses:
+        expected = _expected(each, statuses)
+        left = ""
+        if each.remaining and each.state != "unusable":
+            unknown |= expected is None
+            if expected is not None:
+                left_in_all += each.remaining * expected
+                left = _duration(each.remaining * expected / max(1, each.workers))
+        seconds = "" if each.seconds is None else f"{each.seconds:.1f}"
+        total = "?" if each.total is None else str(each.total)
+        rows.append((*each.cell, each.state, str(each.done), str(each.failed), total, seconds, left))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        words = [word.ljust(width) for word, width in zip(row[:4], widths[:4], strict=True)]
+        words += [word.rjust(width) for word, width in zip(row[4:], widths[4:], strict=True)]
+        lines.append("  ".join(words).rstrip())
+    tally = ", ".join(f"{number} {state}" for state, number in Counter(s.state for s in statuses).most_common())
+    n_done, n_failed = sum(s.done for s in statuses), sum(s.failed for s in statuses)
+    n_total = sum(s.total or 0 for s in statuses)
+    summary = f"{len(statuses)} cells: {tally}. {n_done} of {n_total} videos explained, {n_failed} failed."
+    workers = sum(s.workers for s in statuses)
+    if left_in_all:
+        at_work = f"with {workers} worker{'s' * (workers > 1)} at work" if workers else "for one worker"
+        more = " and what cannot be told yet" if unknown else ""
+        summary += f" Left: about {_duration(left_in_all / max(1, workers))}{more} {at_work}."
+    lines.append(summary)
+    lines += [
+        f"  {'/'.join(s.cell)}: {' '.join(s.error.split())}"
+        for s in statuses
+        if s.error and s.state not in FINISHED
+    ]
+    return "\n".join(lines)
+
+
+def exit_status(statuses: Sequence[Status], others: Sequence[int] = ()) -> int:
+    """0 where nothing is amiss, 2 where nothing could be done at all, else 1.
+
+    Args:
+        statuses: of the cells; one that other workers are at work on is not amiss.
+        others: exit statuses of jobs that ran in this process.
+    """
+    codes = {"done": 0, "skipped": 0, "running": 0, "unusable": 2}
+    every = [codes.get(each.state, 1) for each in statuses] + list(others)
+    if every and all(code == 2 for code in every):
+        return 2
+    return 1 if any(every) else 0

@@ -1,0 +1,203 @@
+"""How well a heatmap lies where it should: average drop and increase, pointing game, IoU, energy inside.
+
+All of them look at the raw heatmap (T, H, W), never at what is drawn of it. A method with few regions gives
+many voxels the same worth; ties are then shared out in proportion instead of being broken by chance.
+Used for video by Gaya-Morey et al. (REVEX, arXiv 2401.11796, version 2).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lavx.behavior import Probability
+from lavx.explainer import Removal, Seeds
+from lavx.networks.network import Geometry
+from lavx.scoring import Scorer, Stopwatch
+
+
+def truth_in_clip(truth: NDArray[np.bool_], geometry: Geometry) -> NDArray[np.bool_]:
+    """Map a truth in source frames to the clip: bool (T, h, w).
+
+    Each sampled frame's mask is resized to the nearest pixel and cropped as the frame itself was.
+
+    Args:
+        truth: bool (n_frames, H, W) in source frames.
+        geometry: where the clip lies in its video.
+
+    Raises:
+        ValueError: if the truth is not of this video's size or length.
+    """
+    if truth.ndim != 3 or truth.shape[1:] != tuple(geometry.source_size):
+        raise ValueError(
+            f"the truth must be (n_frames, {geometry.source_size[0]}, {geometry.source_size[1]}), the size of "
+            f"the source's frames; got {truth.shape}"
+        )
+    if max(geometry.frame_indices) >= len(truth):
+        raise ValueError(
+            f"the truth has {len(truth)} frames, but the clip shows frame {max(geometry.frame_indices)}"
+        )
+    starts, sizes = geometry.crop[:2], geometry.crop[2:]
+    rows, columns = (
+        ((np.arange(start, start + size) + 0.5) * source / scaled).astype(int)
+        for start, size, source, scaled in zip(
+            starts, sizes, geometry.source_size, geometry.scaled_size, strict=True
+        )
+    )
+    return truth[np.asarray(geometry.frame_indices)][:, rows][:, :, columns].astype(bool)
+
+
+def unit(heatmap: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The heatmap in [0, 1]: 0 what does not speak for the target, 1 the most important voxel.
+
+    A heatmap with negative values is cut at 0. One that is positive everywhere, as RISE gives it, begins at its
+    coldest voxel: what that has too tells no voxel from another. All zeros where nothing stands out.
+    """
+    values = np.asarray(heatmap, dtype=np.float64)
+    low, high = max(values.min(), 0.0), values.max()
+    if high <= low:
+        return np.zeros_like(values)
+    return np.clip((values - low) / (high - low), 0, 1)
+
+
+def pointing_game(heatmap: NDArray[np.floating], truth: NDArray[np.bool_]) -> float:
+    """Whether the most important voxel lies inside the truth: 1 or 0, the share of them where several tie.
+
+    Source: Zhang et al. 2016 (Top-down neural attention by excitation backprop), section 4.1, with no
+    tolerance around the truth.
+    """
+    _check(heatmap, truth)
+    return float(truth[heatmap == heatmap.max()].mean())
+
+
+def iou(heatmap: NDArray[np.floating], truth: NDArray[np.bool_]) -> float:
+    """Intersection over union of the truth and as many of the most important voxels: in [0, 1].
+
+    Taking as many voxels as the truth has needs no threshold. Voxels that tie for the last places count in
+    proportion. Source: the IoU of Gaya-Morey et al. (REVEX), with this area in place of thresholds.
+    """
+    _check(heatmap, truth)
+    size = int(truth.sum())
+    last = np.partition(heatmap.ravel(), heatmap.size - size)[heatmap.size - size]
+    above, tied = heatmap > last, heatmap == last
+    places = size - int(above.sum())
+    shared = float(truth[above].sum() + places * truth[tied].mean())
+    return shared / (2 * size - shared)
+
+
+def energy_inside(heatmap: NDArray[np.floating], truth: NDArray[np.bool_]) -> float:
+    """Share of the heatmap's positive energy that lies inside the truth: in [0, 1].
+
+    The heatmap is brought to [0, 1] by `unit` first. One that says nothing spreads its energy evenly. Source:
+    the energy-based pointing game of Wang et al. 2020 (Score-CAM), section 4.3.
+    """
+    _check(heatmap, truth)
+    energy = unit(heatmap)
+    total = energy.sum()
+    return float(energy[truth].sum() / total) if total > 0 else float(truth.mean())
+
+
+def localization(heatmap: NDArray[np.floating], truth: NDArray[np.bool_]) -> dict[str, float | None]:
+    """All that compares a heatmap with the truth, both (T, H, W); None where the clip shows nothing of it.
+
+    `truth_fraction` is the share of voxels inside the truth: what a heatmap gets by chance.
+    """
+    fraction = float(truth.mean())
+    if fraction == 0:
+        return {"pointing_game": None, "iou": None, "energy_inside": None, "truth_fraction": 0.0}
+    return {
+        "pointing_game": pointing_game(heatmap, truth),
+        "iou": iou(heatmap, truth),
+        "energy_inside": energy_inside(heatmap, truth),
+        "truth_fraction": fraction,
+    }
+
+
+def average_drop(full: float, masked: float) -> dict[str, float]:
+    """What the clip loses when only what the heatmap shows is left of it.
+
+    Source: Chattopadhay et al. 2018 (Grad-CAM++), section 4.1: a video's term of the average drop, and of the
+    rate of increase in confidence. Their means over videos are the paper's numbers, as fractions.
+
+    Args:
+        full: score of the clip.
+        masked: score of the clip under the heatmap as a soft mask.
+
+    Returns:
+        average_drop in [0, 1], lower is better; increase, 1 where the score grew, else 0, higher is better.
+    """
+    drop = max(0.0, full - masked) / full if full > 0 else 0.0
+    return {"average_drop": drop, "increase": float(masked > full)}
+
+
+def masked_score(
+    clip: NDArray[np.uint8],
+    heatmap: NDArray[np.floating],
+    target: int,
+    scorer: Scorer,
+    removal: Removal,
+    seeds: Seeds,
+    stopwatch: Stopwatch,
+) -> float:
+    """Score of the clip under the heatmap as a soft mask, brought to [0, 1] by `unit`: one pass.
+
+    Args:
+        clip: uint8 (T, H, W, 3).
+        heatmap: float (T, H, W), larger = more important.
+        target: class index.
+        scorer: the network and how it is fed.
+        removal: what takes the place of what the mask hides; with black, the mask multiplies the clip.
+        seeds: the video's random streams.
+        stopwatch: gets the seconds of "perturbation" and "inference".
+    """
+    regions = SoftMask(unit(heatmap)).to(scorer.device)
+    frames = torch.from_numpy(clip).to(scorer.device).float()
+    fill = removal.prepare(frames, regions, seeds.torch("soft mask"))
+    return float(scorer(np.ones((1, 1), dtype=bool), regions, fill, Probability(), target, stopwatch)[0])
+
+
+class SoftMask:
+    """The clip as one region whose mask is soft.
+
+    Args:
+        mask: float (T, H, W) in [0, 1], 1 = kept.
+    """
+
+    n_regions = 1
+
+    def __init__(self, mask: NDArray[np.floating]) -> None:
+        frames, height, width = mask.shape
+        self.shape = (frames, height, width)
+        self._mask = torch.from_numpy(np.asarray(mask, dtype=np.float32))
+
+    def to(self, device: torch.device) -> SoftMask:
+        """Put the mask on `device`; returns itself."""
+        self._mask = self._mask.to(device)
+        return self
+
+    def masks(self, coalitions: Tensor) -> Tensor:
+        """The mask where the one region is kept, else zeros: float (B, T, H, W)."""
+        return coalitions[:, :1, None, None].to(self._mask) * self._mask
+
+    def heatmap(self, attribution: Tensor) -> Tensor:
+        """The one attribution everywhere: float (T, H, W)."""
+        return attribution.expand(self.shape)
+
+    def mean(self, volume: Tensor) -> Tensor:
+        """Mean of a volume (T, H, W, C) over the clip: float (1, C)."""
+        return volume.mean((0, 1, 2))[None]
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The mask."""
+        return {"mask": self._mask.cpu().numpy()}
+
+
+def _check(heatmap: NDArray[np.floating], truth: NDArray[np.bool_]) -> None:
+    if heatmap.shape != truth.shape:
+        raise ValueError(f"the truth must have the heatmap's shape {heatmap.shape}, got {truth.shape}")
+    if not truth.any():
+        raise ValueError("the truth is empty; there is nothing to point at")

@@ -1,0 +1,131 @@
+"""A sweep as it is planned: which cells its jobs will fill, and the table at its end."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from lavx import grid
+from lavx.files import write_text
+
+Planned = tuple[Path, tuple[str, str, str]]  # <outputs>/<name>, and the cell in it
+
+started: Sweep | None = None  # by this process
+
+
+class Sweep:
+    """The cells of one sweep.
+
+    Args:
+        planned: where the jobs will write; a cell that is not there yet is marked as waiting.
+        n_videos: how many videos each is asked for; None where not known.
+    """
+
+    def __init__(self, planned: Sequence[Planned], n_videos: Sequence[int | None]) -> None:
+        self.since = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self.planned = list(dict.fromkeys(planned))
+        self._marked: list[Path] = []
+        for (root, cell), number in zip(planned, n_videos, strict=True):
+            folder = root.joinpath(*cell)
+            if (folder / grid.STATUS).exists() or (folder / "config.yaml").exists():
+                continue
+            with suppress(OSError):  # each job says that it cannot write
+                folder.mkdir(parents=True, exist_ok=True)
+                total = "null" if number is None else number
+                write_text(folder / grid.STATUS, f'{{"state": "waiting", "total": {total}}}\n')
+                self._marked.append(folder)
+
+    def statuses(self) -> list[grid.Status]:
+        """What the results folder says of the cells."""
+        return [grid.status(root, cell, self.since) for root, cell in self.planned]
+
+    def withdraw(self) -> None:
+        """Take the marks away: no job was started."""
+        for folder in self._marked:
+            (folder / grid.STATUS).unlink(missing_ok=True)
+            for empty in (folder, *list(folder.parents)[:4]):
+                with suppress(OSError):
+                    empty.rmdir()
+
+
+class Plan(Callback):
+    """Hydra's callback: notes the plan of a sweep before its jobs start."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Work out the cells of all jobs, as Hydra's own sweeper will make them."""
+        global started
+        try:
+            planned, n_videos = _plan(config)
+        except Exception as error:  # Hydra answers an override that it cannot read by itself
+            warnings.warn(f"the sweep's cells are not known beforehand: {error}", stacklevel=1)
+            return
+        if planned:
+            started = Sweep(planned, n_videos)
+
+
+def _plan(config: DictConfig) -> tuple[list[Planned], list[int | None]]:
+    if not config.hydra.sweeper._target_.endswith("BasicSweeper"):
+        return [], []
+    loader = GlobalHydra.instance().config_loader()
+    given = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
+    axes: dict[str, list[tuple[str, str]]] = {}
+    for override in OverridesParser.create(config_loader=loader).parse_overrides(
+        [*given, *config.hydra.overrides.task]
+    ):
+        key = override.get_key_element()
+        if override.is_sweep_override():
+            values = list(override.sweep_string_iterator())
+        else:
+            values = [override.get_value_element_as_str()]
+        axes[key] = [(key, value) for value in values]
+    planned: list[Planned] = []
+    n_videos: list[int | None] = []
+    from lavx.commands.run import cell_name
+
+    for job in itertools.product(*axes.values()):
+        asked = dict(job)
+        composed = config.hydra.runtime.choices
+        choices = {group: asked.get(group, composed[group]) for group in ("dataset", "net", "method")}
+        if any(choice not in loader.get_group_options(group) for group, choice in choices.items()):
+            return [], []  # Hydra names those there are
+        root = Path(asked.get("outputs", config.outputs)) / asked.get("name", config.name)
+        planned.append((root, cell_name([f"{key}={value}" for key, value in job], choices)))
+        number = str(asked.get("n_videos", config.n_videos))
+        n_videos.append(int(number) if number.isdigit() else None)
+    return planned, n_videos
+
+
+def finish(statuses: list[int], run: Callable[[], object]) -> None:
+    """Run Hydra's part of the command; at the end of a sweep print its table and set the exit status.
+
+    Args:
+        statuses: exit statuses of the jobs in this process; replaced by the sweep's.
+        run: Hydra's part.
+    """
+    try:
+        run()
+    except SystemExit as error:  # Hydra's way to fail; it has printed why
+        if started is None or not error.code:
+            raise
+        if all(each.state == "waiting" for each in started.statuses()):  # refused before any job began
+            started.withdraw()
+            raise
+        statuses.append(1)
+    except KeyboardInterrupt:
+        if started is not None:
+            print(f"\n{grid.table(started.statuses())}", flush=True)
+        raise
+    if started is not None:
+        table = started.statuses()
+        print(f"\n{grid.table(table)}", flush=True)
+        statuses[:] = [grid.exit_status(table, statuses)]

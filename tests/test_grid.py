@@ -1,0 +1,375 @@
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from hydra import compose, initialize_config_module
+
+from lavx import cell, grid, workers
+from lavx.commands import status
+from lavx.errors import RequestError
+
+ONE = ("shapes", "tpn", "rise")
+
+
+def make(root, name=ONE, errors=(None,), **content):
+    folder = root.joinpath(*name)
+    for number, error in enumerate(errors):
+        video = folder / "videos" / f"v{number}"
+        video.mkdir(parents=True)
+        (video / "metrics.json").write_text(json.dumps({"video_id": f"v{number}", "error": error}))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "status.json").write_text(json.dumps(content))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "state, errors, total, expected",
+    [
+        ("done", (None, None), 2, "done"),
+        ("running", (None,), 2, "stopped"),  # no lock is held: it was killed
+        ("running", (None, None), 2, "done"),  # killed after its last video
+        ("done", (None,), 2, "stopped"),  # someone deleted a video
+        ("failed", (None, "bad"), 2, "failed"),
+        ("running", (None, "bad"), 2, "failed"),
+        ("waiting", (), 2, "waiting"),
+        ("unusable", (), 2, "unusable"),
+    ],
+)
+def test_the_state_of_a_cell_is_read_from_its_folder(tmp_path, state, errors, total, expected):
+    make(tmp_path, errors=errors, state=state, total=total)
+    found = grid.status(tmp_path, ONE)
+    assert found.state == expected
+    assert (found.done, found.failed) == (errors.count(None), errors.count("bad"))
+
+
+def test_only_a_held_lock_makes_a_cell_running(tmp_path):
+    folder = make(tmp_path, state="running", total=3)
+    (folder / ".workers").mkdir()
+    lock = FileLock(folder / ".workers" / "host-1-abc")
+    with lock:
+        assert grid.status(tmp_path, ONE).state == "running" and grid.n_workers(folder) == 1
+    (folder / ".workers" / "host-1-abc").touch()  # what a killed worker leaves
+    assert grid.status(tmp_path, ONE).state == "stopped"
+
+
+def test_a_record_follows_a_worker(tmp_path):
+    folder = make(tmp_path, errors=(None, "bad"), state="waiting", total=2)
+    record = grid.Record(folder, ["v0", "v1"])
+    with record.working():
+        assert grid.status(tmp_path, ONE).state == "running"
+        record.video_done(2.0)
+        record.video_done(4.0)
+        record.close()
+    found = grid.status(tmp_path, ONE)
+    assert found == grid.Status(ONE, "failed", 1, 1, 2, 3.0, 0, "v1: bad")
+    assert set(json.loads((folder / "status.json").read_text())) == {
+        "state", "done", "failed", "total", "started", "updated", "seconds_per_video", "host", "pid", "error",
+        "videos",
+    }  # fmt: skip
+    assert not list((folder / ".workers").iterdir())
+
+
+def test_the_time_left_is_measured_or_taken_from_the_most_similar_cell(tmp_path):
+    make(tmp_path, state="running", total=4, seconds_per_video=10.0)
+    make(tmp_path, ("other", "tpn", "rise"), errors=(), state="waiting", total=3)
+    make(tmp_path, ("other", "tpn", "lime"), errors=(), state="waiting", total=3)
+    make(tmp_path, ("shapes", "tanet", "lime"), state="done", total=1, seconds_per_video=20.0)
+    text = grid.table([grid.status(tmp_path, each) for each in grid.cells(tmp_path)])
+    lefts = {tuple(line.split()[:3]): line.split()[-2:] for line in text.splitlines()}
+    assert lefts["shapes", "tpn", "rise"] == ["30", "s"]
+    assert lefts["other", "tpn", "rise"] == ["30", "s"]
+    assert lefts["other", "tpn", "lime"] == ["60", "s"]
+    assert "Left: about 2 min for one worker" in text
+
+
+@pytest.mark.parametrize(
+    "states, others, expected",
+    [
+        (["done", "skipped"], [], 0),
+        (["done", "running"], [], 0),
+        (["done", "failed"], [], 1),
+        (["done", "unusable"], [], 1),
+        (["unusable", "unusable"], [2, 2], 2),
+        (["done", "stopped"], [], 1),
+        (["done", "waiting"], [], 1),
+        (["done"], [2, 0], 1),
+    ],
+)
+def test_the_exit_status_of_a_sweep(states, others, expected):
+    statuses = [grid.Status(ONE, state, 0, 0, 1, None, 0, None) for state in states]
+    assert grid.exit_status(statuses, others) == expected
+
+
+def test_status_prints_the_table_and_names_what_there_is(tmp_path, capsys):
+    make(tmp_path / "study", errors=("broken file",), state="failed", total=1)
+    assert status.show([f"outputs={tmp_path}", "name=study"]) == 0
+    out = capsys.readouterr().out
+    assert "1 cells: 1 failed. 0 of 1 videos explained, 1 failed." in out
+    assert "shapes/tpn/rise: v0: broken file" in out
+    assert status.show([f"outputs={tmp_path}"]) == 2
+    assert "holds no runs. There are runs of the names: study" in capsys.readouterr().err
+    assert status.show(["nmae=study"]) == 2
+    assert "unknown argument 'nmae=study'" in capsys.readouterr().err
+
+
+def launcher(name, **settings):
+    return {"_target_": f"hydra_plugins.hydra_{name}_launcher.x"} | settings
+
+
+@pytest.mark.parametrize(
+    "request_, given, expected",
+    [
+        (3, None, 3),
+        ("auto", None, None),
+        ("auto", {"_target_": "hydra._internal.core_plugins.basic_launcher.BasicLauncher"}, None),
+        ("auto", launcher("joblib", n_jobs=2), 4),
+        ("auto", launcher("joblib", n_jobs=-1), 1),
+        ("auto", launcher("joblib", n_jobs=100), 1),
+        ("auto", launcher("submitit", cpus_per_task=6), 6),
+        ("auto", launcher("ray", ray={"remote": {"num_cpus": 2}}), 2),
+        ("auto", launcher("ray", ray={"init": {}}), 1),
+    ],
+)
+def test_threads_are_a_worker_s_share_of_the_cores(monkeypatch, request_, given, expected):
+    monkeypatch.setattr(workers, "_cores", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert workers.n_threads(request_, given) == expected
+
+
+@pytest.mark.parametrize("bad", [0, -1, "many", True, 1.5])
+def test_threads_are_checked(bad):
+    with pytest.raises(RequestError, match="threads must be auto or a whole number >= 1"):
+        workers.n_threads(bad, None)
+
+
+def test_workers_spread_over_the_gpus_and_free_them(monkeypatch, tmp_path):
+    monkeypatch.setattr(workers, "_gpus", lambda: ["a", "b"])
+    monkeypatch.setattr(workers.tempfile, "gettempdir", lambda: str(tmp_path))
+    with workers.device("auto") as first, workers.device("auto") as second:
+        assert (first, second) == ("cuda:0", "cuda:1")
+        with workers.device("auto") as third:
+            assert third == "cuda:0"
+        with workers.device("cuda:1") as asked:
+            assert asked == "cuda:1"
+    with workers.device("auto") as again:
+        assert again == "cuda:0"
+    monkeypatch.setattr(workers, "_gpus", lambda: ["a"])  # one visible: SLURM and Ray have chosen
+    with workers.device("auto") as only:
+        assert only == "auto"
+
+
+@pytest.fixture
+def environment(tmp_path_factory):
+    cache = tmp_path_factory.getbasetemp() / "grid-cache"
+    cache.mkdir(exist_ok=True)
+    return os.environ | {
+        "LAVX_CACHE": str(cache),
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(Path(__file__).parent),
+    }
+
+
+@pytest.fixture
+def lavx(environment, tmp_path):
+    def call(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "lavx", *arguments], capture_output=True, text=True, cwd=tmp_path,
+            env=environment, timeout=600,
+        )  # fmt: skip
+
+    return call
+
+
+@pytest.mark.parametrize("name, n_cells", [("paper", 36), ("shapes", 18), ("smoke", 4)])
+def test_the_experiments_plan_their_cells_and_the_command_line_narrows_them(name, n_cells):
+    from hydra._internal.hydra import Hydra
+    from hydra._internal.utils import create_config_search_path
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.types import RunMode
+
+    from lavx import sweep
+
+    GlobalHydra.instance().clear()
+    hydra = Hydra.create_main_hydra2("lavx", create_config_search_path("pkg://lavx.conf"))
+    try:
+
+        def plan(*overrides):
+            config = hydra.compose_config("run", [f"+experiment={name}", *overrides], run_mode=RunMode.MULTIRUN)
+            assert config.hydra.mode == RunMode.MULTIRUN
+            return sweep._plan(config)
+
+        planned, n_videos = plan()
+        assert len(set(planned)) == n_cells
+        assert {root for root, _ in planned} == {Path("outputs") / name}
+        assert set(n_videos) == {1 if name == "smoke" else 30}
+        planned, n_videos = plan("dataset=shapes", "net=tpn", "method=rise,loco", "n_videos=2", "name=mine")
+        assert planned == [(Path("outputs/mine"), ("shapes", "tpn", m)) for m in ("rise", "loco")]
+        assert n_videos == [2, 2]
+        assert plan("net=tpn,nonesuch") == ([], [])
+    finally:
+        GlobalHydra.instance().clear()
+
+
+TINY = ("dataset=shapes", "net=tpn", "metric.n_steps=3", "n_videos=1")
+
+
+def test_a_failing_cell_is_told_and_the_others_go_on_and_the_same_command_does_what_is_missing(lavx, tmp_path):
+    grid_ = ("run", "-m", "method=univariate,loco", *TINY)
+    blocked = tmp_path / "outputs/default/shapes/tpn/univariate"
+    blocked.mkdir(parents=True)
+    (blocked / "config.yaml").write_text("seed: [1\n")  # a crash, not a request that cannot be done
+    done = lavx(*grid_)
+    assert done.returncode == 1, done.stderr
+    assert "2 cells: 1 failed, 1 done. 1 of" in done.stdout
+    assert "Traceback (most" in (blocked / "run.log").read_text() and "Traceback (most" not in done.stderr
+    content = json.loads((blocked / "status.json").read_text())
+    assert content["state"] == "failed" and "ParserError" in content["error"]
+    assert "shapes/tpn/univariate: ParserError" in lavx("status").stdout
+    (blocked / "config.yaml").unlink()
+    done = lavx(*grid_)
+    assert done.returncode == 0, done.stderr
+    assert "1 done, 1 skipped" in done.stdout or "1 skipped, 1 done" in done.stdout
+    assert {p.name for p in (tmp_path / "outputs/default").iterdir()} == {
+        "shapes",
+        "multirun.yaml",
+        ".segmentations",
+    }
+
+
+def test_a_sweep_that_cannot_be_done_at_all_exits_with_2_and_a_refused_one_leaves_nothing(lavx, tmp_path):
+    done = lavx("run", "-m", "method=loco,rise", "target=purple", *TINY)
+    assert done.returncode == 2 and "2 cells: 2 unusable" in done.stdout
+    done = lavx("run", "-m", "method=loco,rise", "+nonesuch@=1", "name=refused", *TINY)
+    assert done.returncode == 2 and "cells:" not in done.stdout
+    assert not list((tmp_path / "outputs").glob("refused/*/*/*/status.json"))
+
+
+def test_videos_selected_are_those_of_the_selection_where_there_is_one(tmp_path, capsys):
+    with initialize_config_module("lavx.conf", version_base="1.3"):
+        config = compose("run", overrides=[
+            f"outputs={tmp_path}", f"dataset.root={tmp_path / 'cache'}", "dataset.n_videos=3", "n_videos=2",
+            "videos=selected",
+        ])  # fmt: skip
+    assert [v.id for v in cell.Cell(config, ONE).videos] == ["shapes-0000", "shapes-0001"]
+    assert "There is no selection" in capsys.readouterr().out
+    selections = tmp_path / "default" / "selections"
+    selections.mkdir()
+    chosen = [{"video": "shapes-0002"}, {"video": "shapes-0000"}, {"video": "shapes-0001"}]
+    (selections / "shapes.json").write_text(json.dumps({"videos": chosen}))
+    assert [v.id for v in cell.Cell(config, ONE).videos] == ["shapes-0002", "shapes-0000"]
+
+
+def _explanations(root):
+    return {p.relative_to(root): p.read_bytes() for p in sorted(root.glob("**/explanation.npz"))}
+
+
+LAUNCHERS = {
+    "joblib": ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"],
+    "submitit": ["hydra/launcher=submitit_local"],
+    "ray": [
+        "hydra/launcher=ray",
+        "+hydra.launcher.ray.init.num_cpus=2",
+        "+hydra.launcher.ray.init.include_dashboard=false",
+    ],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LAUNCHERS)
+def test_all_launchers_give_the_same_bytes(lavx, tmp_path, environment, name):
+    pytest.importorskip(f"hydra_plugins.hydra_{name}_launcher")
+    environment["RAY_AUTH_MODE"] = "disabled"
+    assert lavx("run", "+experiment=smoke", "threads=1", "name=basic").returncode == 0
+    done = lavx("run", "+experiment=smoke", "threads=1", f"name={name}", *LAUNCHERS[name])
+    assert done.returncode == 0, done.stderr
+    assert "4 cells: 4 done" in done.stdout
+    whole = _explanations(tmp_path / "outputs" / "basic")
+    assert len(whole) == 4 and _explanations(tmp_path / "outputs" / name) == whole
+
+
+@pytest.mark.slow
+def test_two_workers_on_one_grid_neither_double_nor_spoil_it(lavx, environment, tmp_path):
+    arguments = ["run", "-m", "method=loco,univariate", *TINY, "n_videos=4", "threads=1"]
+    assert lavx(*arguments, "name=whole").returncode == 0
+    command = [sys.executable, "-m", "lavx", *arguments, "name=twice"]
+    pair = [
+        subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    printed = "".join(process.communicate()[0] for process in pair)
+    assert [process.returncode for process in pair] == [0, 0]
+    lines = [line for line in printed.splitlines() if line.startswith("shapes-0") and "deletion AUC" in line]
+    assert len(lines) == 8  # each video was explained once
+    assert _explanations(tmp_path / "outputs/twice") == _explanations(tmp_path / "outputs/whole")
+    assert "2 cells: 2 done" in lavx("status", "name=twice").stdout
+
+
+N_KILLS = 20
+
+
+@pytest.mark.slow
+def test_twenty_kills_lose_nothing(lavx, environment, tmp_path):
+    """Two workers at once on a small grid, one of them killed (SIGKILL) at a random moment and started again."""
+    rng = random.Random(0)
+    arguments = ["run", "-m", "method=loco,univariate", *TINY, "n_videos=6", "threads=1"]
+    assert lavx(*arguments, "name=whole").returncode == 0
+    whole = _explanations(tmp_path / "outputs/whole")
+    cut = tmp_path / "outputs/cut"
+
+    def start():
+        return subprocess.Popen(
+            [sys.executable, "-m", "lavx", *arguments, "name=cut"], cwd=tmp_path, env=environment,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    kills, lost, torn, seen, while_working = 0, 0, 0, {}, 0
+    processes = [start(), start()]
+    while kills < N_KILLS:
+        time.sleep(rng.uniform(0, 1.0))
+        present = _explanations(cut)
+        if len(present) == len(whole):  # all is done before enough kills: begin again with an empty folder
+            for process in processes:
+                process.wait()
+            subprocess.run(["rm", "-rf", str(cut)], check=True)
+            seen, processes = {}, [start(), start()]
+            continue
+        index = rng.randrange(2)
+        process = processes[index]
+        # Half of the kills come while a video is being worked on, the others whenever they come.
+        if kills % 2 and process.poll() is None:
+            limit = time.monotonic() + 60
+            while time.monotonic() < limit and process.poll() is None:
+                if list(cut.glob(f"*/*/*/.workers/*-{process.pid}-*")):
+                    time.sleep(rng.uniform(0, 2.0))
+                    break
+                time.sleep(0.02)
+        if process.poll() is None:
+            while_working += bool(list(cut.glob(f"*/*/*/.workers/*-{process.pid}-*")))
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            kills += 1
+        after = _explanations(cut)
+        lost += len(seen.keys() - after.keys())
+        torn += sum(content != whole[path] for path, content in after.items())
+        seen = after
+        processes[index] = start()
+    for process in processes:
+        process.kill()
+        process.wait()
+    done = lavx(*arguments, "name=cut")
+    final = _explanations(cut)
+    lost += len(whole.keys() - final.keys())
+    torn += sum(content != whole[path] for path, content in final.items())
+    print(f"\n{kills} kills ({while_working} of them in a cell), {lost} videos lost, {torn} torn or different")
+    assert done.returncode == 0, done.stderr
+    assert (kills, lost, torn) == (N_KILLS, 0, 0) and final == whole
+    assert not list(cut.glob("*/*/*/videos/.*"))
+    for file in cut.glob("*/*/*/status.json"):
+        assert json.loads(file.read_text())["state"] == "done"

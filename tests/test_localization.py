@@ -1,0 +1,135 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from test_cell import NAMES, cache, folder, request_cell  # noqa: F401
+
+from lavx import localization as loc
+from lavx.cell import run_cell
+from lavx.explainer import Seeds
+from lavx.networks.network import Geometry
+from lavx.removal import Black, Mean
+from lavx.scoring import Scorer, Stopwatch
+
+
+@pytest.fixture
+def truth():
+    truth = np.zeros((2, 4, 5), dtype=bool)
+    truth[1, 1:3, 1:4] = True
+    return truth
+
+
+def test_a_perfect_heatmap_scores_one_and_its_opposite_zero(truth):
+    assert loc.localization(truth.astype(float), truth) == {
+        "pointing_game": 1, "iou": 1, "energy_inside": 1, "truth_fraction": 6 / 40,
+    }  # fmt: skip
+    opposite = loc.localization((~truth).astype(float), truth)
+    assert [opposite[name] for name in ("pointing_game", "iou", "energy_inside")] == [0, 0, 0]
+
+
+def test_a_heatmap_that_says_nothing_gets_what_chance_gives(truth):
+    flat = np.full(truth.shape, 0.7)
+    fraction = 6 / 40
+    assert loc.pointing_game(flat, truth) == pytest.approx(fraction)
+    assert loc.energy_inside(flat, truth) == pytest.approx(fraction)
+    assert loc.iou(flat, truth) == pytest.approx(6 * fraction / (12 - 6 * fraction))
+
+
+def test_the_metrics_equal_a_count_by_hand(truth, rng):
+    for _ in range(20):
+        heatmap = rng.normal(size=truth.shape)
+        most = np.argsort(-heatmap, axis=None)
+        chosen = np.zeros(truth.size, dtype=bool)
+        chosen[most[:6]] = True
+        inside = (chosen & truth.ravel()).sum()
+        assert loc.iou(heatmap, truth) == pytest.approx(inside / (12 - inside))
+        assert loc.pointing_game(heatmap, truth) == truth.ravel()[most[0]]
+        positive = np.maximum(heatmap, 0)
+        assert loc.energy_inside(heatmap, truth) == pytest.approx(positive[truth].sum() / positive.sum())
+
+
+def test_ties_count_in_proportion_and_no_order_of_voxels_matters(truth):
+    heatmap = np.zeros(truth.shape)
+    heatmap[1, 1, :] = 2.0  # five voxels, three of them inside; the sixth place is tied among all others
+    others = 3 / 35
+    assert loc.pointing_game(heatmap, truth) == pytest.approx(3 / 5)
+    assert loc.iou(heatmap, truth) == pytest.approx((3 + others) / (12 - 3 - others))
+    assert loc.iou(heatmap[:, ::-1, ::-1], truth[:, ::-1, ::-1]) == pytest.approx(loc.iou(heatmap, truth))
+
+
+def test_a_positive_scale_and_rises_constant_change_nothing(truth, rng):
+    heatmap = rng.random(truth.shape)
+    heatmap -= heatmap.min()
+    for name in ("pointing_game", "iou", "energy_inside"):
+        metric = getattr(loc, name)
+        assert metric(3 * heatmap + 5, truth) == pytest.approx(metric(heatmap, truth))
+
+
+def test_unit_brings_a_heatmap_to_zero_and_one(rng):
+    assert loc.unit(np.array([[[-2.0, 0.0, 1.0, 4.0]]])).ravel().tolist() == [0, 0, 0.25, 1]
+    assert loc.unit(np.array([[[0.5, 0.6, 0.7]]])).ravel() == pytest.approx([0, 0.5, 1])
+    assert not loc.unit(np.full((1, 2, 2), 3.0)).any() and not loc.unit(np.full((1, 2, 2), -3.0)).any()
+
+
+def test_a_truth_that_the_clip_does_not_show_is_no_number(truth):
+    nothing = np.zeros_like(truth)
+    assert loc.localization(truth.astype(float), nothing) == {
+        "pointing_game": None, "iou": None, "energy_inside": None, "truth_fraction": 0.0,
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="truth is empty"):
+        loc.iou(truth.astype(float), nothing)
+    with pytest.raises(ValueError, match=r"heatmap's shape \(2, 4, 5\), got \(1, 4, 5\)"):
+        loc.iou(truth.astype(float), truth[:1])
+
+
+def test_the_truth_is_sampled_resized_and_cropped_as_the_frames_are():
+    truth = np.zeros((6, 8, 12), dtype=bool)
+    truth[4, 2:6, 6:10] = True
+    geometry = Geometry((0, 4, 4), 10.0, (8, 12), (16, 24), (2, 4, 12, 16))  # doubled, then cropped
+    mapped = loc.truth_in_clip(truth, geometry)
+    expected = truth[[0, 4, 4]].repeat(2, 1).repeat(2, 2)[:, 2:14, 4:20]
+    np.testing.assert_array_equal(mapped, expected)
+    halved = Geometry((4,), 10.0, (8, 12), (4, 6), (0, 0, 4, 6))
+    assert np.argwhere(loc.truth_in_clip(truth, halved)[0]).tolist() == [[1, 3], [1, 4], [2, 3], [2, 4]]
+
+
+def test_a_truth_of_another_video_is_refused():
+    geometry = Geometry((0, 7), 10.0, (8, 12), (8, 12), (0, 0, 8, 12))
+    with pytest.raises(ValueError, match=r"\(n_frames, 8, 12\).*got \(9, 8, 11\)"):
+        loc.truth_in_clip(np.zeros((9, 8, 11), dtype=bool), geometry)
+    with pytest.raises(ValueError, match="has 7 frames, but the clip shows frame 7"):
+        loc.truth_in_clip(np.zeros((7, 8, 12), dtype=bool), geometry)
+
+
+def test_average_drop_and_increase():
+    assert loc.average_drop(0.8, 0.6) == pytest.approx({"average_drop": 0.25, "increase": 0})
+    assert loc.average_drop(0.8, 0.9) == {"average_drop": 0, "increase": 1}
+    assert loc.average_drop(0.0, 0.0) == {"average_drop": 0, "increase": 0}
+
+
+@pytest.mark.parametrize("removal", [Black(), Mean()])
+def test_the_soft_mask_is_what_the_network_sees(clip, network, rng, removal):
+    heatmap = rng.normal(size=clip.shape[:3])
+    score = loc.masked_score(
+        clip, heatmap, 1, Scorer(network, 4), removal, Seeds(0, "a"), Stopwatch(network.device)
+    )
+    mask = loc.unit(heatmap)[..., None].astype(np.float32)
+    baseline = 0 if isinstance(removal, Black) else clip.mean((0, 1, 2))
+    seen = torch.from_numpy(mask * clip + (1 - mask) * baseline)[None]
+    assert score == pytest.approx(float(network(seen).softmax(-1)[0, 1]), abs=1e-5)
+    assert network.calls[0] == 1
+
+
+def test_a_cell_writes_them_and_the_crossed_games_where_asked_for(request_cell, tmp_path):  # noqa: F811
+    run_cell(request_cell("n_videos=2"), *NAMES)
+    table = pd.read_csv(folder(tmp_path) / "results.csv")
+    assert {"average_drop", "increase", "pointing_game", "iou", "energy_inside"} <= set(table.columns)
+    assert "cross_deletion_auc" not in table and table.iou.between(0, 1).all()
+    crossed = request_cell("n_videos=2", "name=crossed", "+method/removal@metric.cross_removal=black")
+    run_cell(crossed, *NAMES)
+    run = tmp_path / "out" / "crossed" / "shapes" / "toy" / "rise"
+    entry = json.loads((run / "videos" / "shapes-0001" / "metrics.json").read_text())
+    assert entry["cross_deletion_auc"] == pytest.approx(entry["deletion_auc"])  # the same baseline: the same game
+    assert entry["cross_insertion_auc"] == pytest.approx(entry["insertion_auc"])
