@@ -284,11 +284,9 @@ def table(statuses: Sequence[Status]) -> str:
         more = " and what cannot be told yet" if unknown else ""
         summary += f" Left: about {_duration(left_in_all / max(1, workers))}{more} {at_work}."
     lines.append(summary)
-    lines += [
-        f"  {'/'.join(s.cell)}: {' '.join(s.error.split())}"
-        for s in statuses
-        if s.error and s.state not in FINISHED
-    ]
+    for each in statuses:
+        if each.error and each.state not in FINISHED:
+            lines.append(f"  {'/'.join(each.cell)}: {' '.join(each.error.split())}")
     return "\n".join(lines)
 
 
