@@ -14,6 +14,7 @@ COMMANDS = {
     "select": "draw videos that all networks classify right",
     "gallery": "draw what every option of every step does to one clip",
     "data": "check a dataset: counts, what is missing or unreadable, a contact sheet",
+    "report": "make tables, figures, the checked claims and a page from the results",
 }
 
 HELP = """lavx: local agnostic video explanations. Why did the network say that?

@@ -1,0 +1,62 @@
+"""`lavx report`: tables, figures, claims and a page from the outputs folder."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+
+from lavx.commands import OK, guarded
+from lavx.errors import RequestError
+
+_MOST_LINES = 12
+
+
+@hydra.main(version_base="1.3", config_path="pkg://lavx.conf", config_name="report")
+def main(config: DictConfig) -> int:
+    """Write the report that Hydra composed; returns the exit status."""
+    return guarded(lambda: report(config))
+
+
+def report(config: DictConfig) -> int:
+    """Write `<outputs>/<name>/report/` and say what became of the claims and what is missing."""
+    from lavx.report import write_report
+
+    _check(config)
+    made = write_report(
+        Path(config.outputs),
+        str(config.name),
+        list(config.nets),
+        list(config.methods),
+        config.panels,
+        config.embed,
+        config.seed,
+    )
+    study = made.study
+    print(
+        f"{study.name}: {len(study.table)} explanations, {len(study.methods)} methods, "
+        f"{study.table.net.nunique()} networks, {study.table.dataset.nunique()} datasets"
+    )
+    counts = Counter(item.verdict.status for item in made.checked)
+    print("Claims: " + "; ".join(f"{status}: {n}" for status, n in counts.items()))
+    for heading, lines in (("Missing", study.missing), ("Failed", study.failures)):
+        if lines:
+            print(f"{heading}:")
+            print("\n".join(f"  {line}" for line in lines[:_MOST_LINES]))
+            if len(lines) > _MOST_LINES:
+                print(f"  and {len(lines) - _MOST_LINES} more, on the page")
+    print(f"Report: {(made.folder / 'index.html').resolve()}")
+    return OK
+
+
+def _check(config: DictConfig) -> None:
+    for key, least, null in (("panels", 0, True), ("seed", 0, False)):
+        value = config[key]
+        whole = isinstance(value, int) and not isinstance(value, bool) and value >= least
+        if not whole and not (null and value is None):
+            allowed = f"a whole number >= {least}" + (", or null for all" if null else "")
+            raise RequestError(f"{key} must be {allowed}, got {value}")
+    if not isinstance(config.embed, bool):
+        raise RequestError(f"embed must be true or false, got {config.embed}")

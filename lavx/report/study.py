@@ -1,0 +1,251 @@
+"""What lies in an outputs folder: the numbers of every explained video, and what is not there yet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lavx.errors import RequestError
+
+METHODS = ("lime", "kernel_shap", "rise", "loco", "univariate", "occlusion")
+FLOORS = ("random", "center")
+STAGES = ("decode", "segmentation", "perturbation", "inference", "summary", "metrics", "visualization")
+KEYS = ["dataset", "net", "method", "video_id"]
+RATING_COLUMNS = ("rater", *KEYS, "score")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A column of numbers and how to read it.
+
+    Attributes:
+        key: name of the column.
+        title: for people.
+        higher_is_better: direction.
+    """
+
+    key: str
+    title: str
+    higher_is_better: bool
+
+
+METRICS = (
+    Metric("deletion_auc", "Deletion AUC", False),
+    Metric("insertion_auc", "Insertion AUC", True),
+    Metric("cross_deletion_auc", "Deletion AUC, other baseline", False),
+    Metric("cross_insertion_auc", "Insertion AUC, other baseline", True),
+    Metric("average_drop", "Average drop", False),
+    Metric("increase", "Increase", True),
+    Metric("pointing_game", "Pointing game", True),
+    Metric("iou", "IoU", True),
+    Metric("energy_inside", "Energy inside", True),
+)
+RATING = Metric("rating", "User score", True)
+
+
+@dataclass
+class Study:
+    """One run's results.
+
+    Attributes:
+        name: of the run.
+        folder: `<outputs>/<name>`.
+        table: a row for each explained video of each cell: dataset, net, method, video_id, the metrics that
+            its `metrics.json` holds, `seconds_<stage>`, `mask_<game>_<threshold>` (NaN where never reached).
+        curves: the games' curves by (dataset, net, method, video_id).
+        places: the folder of each video's results by the same key.
+        coverage: a row for each cell of the expected grid: done, failed, missing.
+        missing: what is not there, in sentences.
+        failures: videos that could not be explained and why, in sentences.
+        ratings: a row for each user score, or None where there are none.
+    """
+
+    name: str
+    folder: Path
+    table: pd.DataFrame
+    curves: dict[tuple[str, ...], dict[str, Any]] = field(default_factory=dict)
+    places: dict[tuple[str, ...], Path] = field(default_factory=dict)
+    coverage: pd.DataFrame = field(default_factory=pd.DataFrame)
+    missing: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    ratings: pd.DataFrame | None = None
+
+    @property
+    def methods(self) -> list[str]:
+        """Those that have results: the study's six, then others, then the floors."""
+        return ordered(self.table.method)
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """Those that have results."""
+        return [metric for metric in METRICS if metric.key in self.table and self.table[metric.key].notna().any()]
+
+    @property
+    def thresholds(self) -> list[str]:
+        """Of the minimal masks, as they are written in `metrics.json`."""
+        names = {str(c).rsplit("_", 1)[1] for c in self.table if str(c).startswith("mask_")}
+        return sorted(names, key=float)
+
+
+def ordered(methods: Any) -> list[str]:
+    """Methods in the order in which they are always shown."""
+    present = set(methods)
+    others = sorted(present - set(METHODS) - set(FLOORS))
+    return [m for m in METHODS if m in present] + others + [m for m in FLOORS if m in present]
+
+
+def read_study(
+    outputs: Path, name: str, nets: Sequence[str] = (), methods: Sequence[str] = (*METHODS, *FLOORS)
+) -> Study:
+    """Read a run.
+
+    Args:
+        outputs: the root folder of all results.
+        name: of the run.
+        nets: networks that are expected beside those that are there.
+        methods: methods that are expected beside those that are there.
+
+    Raises:
+        RequestError: if there is nothing to report, saying what to run.
+    """
+    folder = outputs / name
+    command = "lavx run" if (str(outputs), name) == ("outputs", "default") else (
+        f"lavx run name={name} outputs={outputs}"
+    )  # fmt: skip
+    cells = sorted(path.parent for path in folder.glob("[!.]*/[!.]*/[!.]*/config.yaml"))
+    if not cells:
+        known = sorted({p.parents[3].name for p in outputs.glob("[!.]*/[!.]*/[!.]*/[!.]*/config.yaml")})
+        hint = f" There are runs named {', '.join(known)}: name=..." if known else ""
+        raise RequestError(f"{folder} holds no results. First run: {command}.{hint}")
+    rows: list[dict[str, Any]] = []
+    study = Study(name, folder, pd.DataFrame())
+    failed: dict[tuple[str, ...], set[str]] = {}
+    for cell in cells:
+        key = (cell.parent.parent.name, cell.parent.name, cell.name)
+        failed[key] = set()
+        for file in sorted(cell.glob("videos/[!.]*/metrics.json")):
+            entry = _entry(file)
+            video = str(entry["video_id"])
+            if entry["error"] is not None:
+                failed[key].add(video)
+                study.failures.append(f"{' / '.join(key)} / {video}: {entry['error']}")
+                continue
+            rows.append(dict(zip(KEYS, (*key, video), strict=True)) | _numbers(entry))
+            study.curves[(*key, video)] = entry["curves"]
+            study.places[(*key, video)] = file.parent
+    if not rows:
+        reasons = "; ".join(study.failures[:3])
+        raise RequestError(
+            f"{folder} holds {len(cells)} cells but no explained video yet. {reasons or 'They may be running.'} "
+            f"Go on with: {command}"
+        )
+    study.table = pd.DataFrame(rows).sort_values(KEYS, ignore_index=True)
+    _cover(study, list(failed), failed, nets, methods)
+    study.ratings = _ratings(folder / "ratings.csv")
+    return study
+
+
+def _entry(file: Path) -> dict[str, Any]:
+    try:
+        entry = json.loads(file.read_text(encoding="utf-8"))
+        if isinstance(entry, dict) and "video_id" in entry and "error" in entry:
+            return entry
+        reason = "it lacks video_id or error"
+    except ValueError as error:
+        reason = str(error)
+    raise RequestError(f"{file} is no result of lavx run ({reason}). Delete its folder and run the cell again.")
+
+
+def _numbers(entry: dict[str, Any]) -> dict[str, Any]:
+    row = {key: value for key, value in entry.items() if not isinstance(value, dict | list) and key != "error"}
+    row |= {f"seconds_{stage}": seconds for stage, seconds in entry["seconds"].items()}
+    for game, masks in entry["minimal_masks"].items():
+        row |= {f"mask_{game}_{t}": np.nan if f is None else f for t, f in masks.items()}
+    return row
+
+
+def _cover(
+    study: Study,
+    present: list[tuple[str, ...]],
+    failed: dict[tuple[str, ...], set[str]],
+    nets: Sequence[str],
+    methods: Sequence[str],
+) -> None:
+    """Compare what is there with the grid of all datasets, networks, methods and videos."""
+    rows = []
+    for dataset in sorted({key[0] for key in present}):
+        own = study.table[study.table.dataset == dataset]
+        wanted = {str(v) for v in own.video_id} | {v for k, vs in failed.items() if k[0] == dataset for v in vs}
+        own_nets = sorted({*nets, *(key[1] for key in present if key[0] == dataset)})
+        for net in own_nets:
+            gone = []
+            for method in ordered({*methods, *(key[2] for key in present if key[0] == dataset)}):
+                key = (dataset, net, method)
+                done = {str(v) for v in own[(own.net == net) & (own.method == method)].video_id}
+                bad = failed.get(key, set())
+                left = sorted(wanted - done - bad)
+                rows.append((*key, len(done), len(bad), len(left)))
+                if not done and not bad:
+                    gone.append(method)
+                elif left:
+                    names = ", ".join(left[:3]) + (", ..." if len(left) > 3 else "")
+                    study.missing.append(
+                        f"{dataset} / {net} / {method}: {len(left)} of {len(wanted)} videos ({names})"
+                    )
+            if len(gone) == len({*methods, *(key[2] for key in present if key[0] == dataset)}):
+                study.missing.append(f"{dataset} / {net}: every method")
+            else:
+                study.missing += [f"{dataset} / {net} / {method}: the whole cell" for method in gone]
+    study.coverage = pd.DataFrame(rows, columns=["dataset", "net", "method", "done", "failed", "missing"])
+
+
+def _ratings(file: Path) -> pd.DataFrame | None:
+    """User scores, a row for each: rater, dataset, net, method, video_id, score."""
+    if not file.exists():
+        return None
+    ratings = pd.read_csv(file, dtype={key: str for key in RATING_COLUMNS[:-1]})
+    lacking = [column for column in RATING_COLUMNS if column not in ratings]
+    if lacking:
+        raise RequestError(
+            f"{file} lacks the columns {', '.join(lacking)}. It needs {', '.join(RATING_COLUMNS)}, a row a score."
+        )
+    ratings["score"] = pd.to_numeric(ratings.score, errors="coerce")
+    ratings = ratings.dropna(subset=["score"])
+    return ratings if len(ratings) else None
+
+
+def blocks(table: pd.DataFrame, column: str, methods: Sequence[str]) -> pd.DataFrame:
+    """What can be compared fairly: a row for each (dataset, video), a column for each method.
+
+    Only a (dataset, net, video) for which every one of the methods has a number counts. Those of the same video
+    on several networks are averaged: they are not independent, and the video is what was drawn at random.
+    """
+    index = ["dataset", "net", "video_id"]
+    chosen = table[table.method.isin(methods) & table[column].notna()]
+    wide = chosen.pivot_table(index=index, columns="method", values=column, aggfunc="mean")
+    wide = wide.reindex(columns=list(methods)).dropna()
+    return wide.groupby(["dataset", "video_id"]).mean()
+
+
+def complete(table: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
+    """The rows of some methods, for each (dataset, net, video) that all of them have."""
+    chosen = table[table.method.isin(methods)]
+    counts = chosen.groupby(["dataset", "net", "video_id"]).method.transform("nunique")
+    return chosen[counts == len(methods)]
+
+
+def comparable(table: pd.DataFrame, column: str, methods: Sequence[str]) -> list[str]:
+    """The methods with a number for at least half of the (dataset, net, video) that the fullest one has.
+
+    One that has only begun would leave hardly any video to compare the others on. The floors, which are done
+    in no time, set no measure.
+    """
+    counts = table[table.method.isin(methods) & table[column].notna()].groupby("method").size()
+    fullest = max((n for m, n in counts.items() if m not in FLOORS), default=counts.max() if len(counts) else 0)
+    return [m for m in methods if m in counts and counts[m] * 2 >= fullest]

@@ -1,0 +1,511 @@
+"""The tables: each as numbers at full precision (CSV), and as text (Markdown, LaTeX with booktabs, HTML)."""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from lavx.report.statistics import Comparison, Estimate, compare, estimate
+from lavx.report.study import FLOORS, RATING, Metric, Study, blocks, comparable, complete, ordered
+
+ALL = "all"
+# The paper's three parts. Decoding, drawing and judging are the same for every method and belong to none.
+PARTS = {
+    "segmentation": ("segmentation",),
+    "inference": ("inference",),
+    "explanation": ("perturbation", "summary"),
+}
+NAMES = {
+    "lime": "LIME",
+    "kernel_shap": "Kernel SHAP",
+    "rise": "RISE",
+    "loco": "LOCO",
+    "univariate": "Univariate",
+    "occlusion": "Occlusion",
+    "random": "random (floor)",
+    "center": "center (floor)",
+    "timesformer": "TimeSformer",
+    "tanet": "TANet",
+    "tpn": "TPN",
+}
+_DASH = "\N{EN DASH}"
+
+
+def title(name: str) -> str:
+    """What a method or network is called for people; a variant keeps its own name."""
+    return NAMES.get(name, name)
+
+
+@dataclass
+class Table:
+    """One table.
+
+    Attributes:
+        name: of its files.
+        title: one line.
+        note: what one has to know to read it.
+        frame: all numbers, for the CSV.
+        columns: headings of the text.
+        rows: cells of the text.
+        bold: (row, column) of the best entries.
+        breaks: rows that begin a new part.
+        numeric: how many of the last columns are aligned as numbers.
+    """
+
+    name: str
+    title: str
+    note: str
+    frame: pd.DataFrame
+    columns: list[str]
+    rows: list[list[str]]
+    bold: set[tuple[int, int]] = field(default_factory=set)
+    breaks: set[int] = field(default_factory=set)
+    numeric: int = 0
+
+    def markdown(self) -> str:
+        """The table as GitHub's Markdown."""
+        first = len(self.columns) - self.numeric
+        rule = ["---" if k < first else "---:" for k in range(len(self.columns))]
+        lines = [f"### {self.title}", "", self.note, ""]
+        escaped = [[_markdown(cell) for cell in row] for row in [self.columns, *self.rows]]
+        for i, j in self.bold:
+            escaped[i + 1][j] = f"**{escaped[i + 1][j]}**"
+        for k, row in enumerate(escaped):
+            lines.append("| " + " | ".join(row) + " |")
+            if k == 0:
+                lines.append("| " + " | ".join(rule) + " |")
+        return "\n".join(lines) + "\n"
+
+    def latex(self) -> str:
+        r"""The table for LaTeX; needs \usepackage{booktabs}."""
+        first = len(self.columns) - self.numeric
+        body = [[latex(cell) for cell in row] for row in self.rows]
+        for i, j in self.bold:
+            body[i][j] = rf"\textbf{{{body[i][j]}}}"
+        lines = [
+            r"% needs \usepackage{booktabs}",
+            r"\begin{table}",
+            r"  \centering",
+            rf"  \caption{{{latex(self.title)}. {latex(self.note)}}}",
+            rf"  \label{{tab:{self.name.replace('_', '-')}}}",
+            rf"  \begin{{tabular}}{{{'l' * first}{'r' * self.numeric}}}",
+            r"    \toprule",
+            "    " + " & ".join(latex(c) for c in self.columns) + r" \\",
+            r"    \midrule",
+        ]
+        for k, row in enumerate(body):
+            if k and k in self.breaks:
+                lines.append(r"    \midrule")
+            lines.append("    " + " & ".join(row) + r" \\")
+        return "\n".join([*lines, r"    \bottomrule", r"  \end{tabular}", r"\end{table}"]) + "\n"
+
+    def html(self) -> str:
+        """The table for the page; where it has parts, the first column becomes their headings."""
+        first = len(self.columns) - self.numeric
+
+        def cells(tag: str, row: Sequence[str], i: int, start: int) -> str:
+            made = []
+            for j, cell in list(enumerate(row))[start:]:
+                names = (["number"] if j >= first else []) + (["best"] if (i, j) in self.bold else [])
+                shown = f' class="{" ".join(names)}"' if names else ""
+                made.append(f"<{tag}{shown}>{html.escape(cell)}</{tag}>")
+            return "".join(made)
+
+        grouped = bool(self.breaks) and len(self.columns) > 1
+        shown = int(grouped)
+        lines = []
+        for k, row in enumerate(self.rows):
+            if grouped and (k == 0 or k in self.breaks):
+                lines.append(f'<tr class="group"><th colspan="{len(row) - 1}">{html.escape(row[0])}</th></tr>')
+            lines.append(f"<tr>{cells('td', row, k, shown)}</tr>")
+        return (
+            f'<div class="scroll" tabindex="0" role="region" aria-label="{html.escape(self.title)}"><table>'
+            f"<thead><tr>{cells('th', self.columns, -1, shown)}</tr></thead>"
+            f"<tbody>{''.join(lines)}</tbody></table></div>"
+        )
+
+    def write(self, folder: Path) -> None:
+        """Write `<name>.csv`, `.md` and `.tex`."""
+        self.frame.to_csv(folder / f"{self.name}.csv", index=False)
+        (folder / f"{self.name}.md").write_text(self.markdown(), encoding="utf-8")
+        (folder / f"{self.name}.tex").write_text(self.latex(), encoding="utf-8")
+
+
+def latex(text: str) -> str:
+    """The text with everything escaped that LaTeX reads as a command."""
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", _DASH: "--",
+               "<": r"\textless{}", ">": r"\textgreater{}", "\N{MULTIPLICATION SIGN}": r"$\times$",
+               "\N{GREEK SMALL LETTER CHI}\N{SUPERSCRIPT TWO}": r"$\chi^2$",
+               "\N{GREEK SMALL LETTER TAU}": r"$\tau$", "\N{MIDDLE DOT}": r"\textperiodcentered{}"}  # fmt: skip
+    special |= {sign: rf"\{sign}" for sign in "&%$#_{}"}
+    pattern = "|".join(re.escape(sign) for sign in sorted(special, key=len, reverse=True))
+    return re.sub(pattern, lambda found: special[found[0]], text)
+
+
+def _markdown(text: str) -> str:
+    return re.sub(r"([|*_\\<>])", r"\\\1", text)
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number for people."""
+    return _DASH if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def interval(given: Estimate, digits: int = 3) -> str:
+    """Mean and interval for people."""
+    if given.n < 2:
+        return number(given.mean, digits)
+    return f"{number(given.mean, digits)} [{number(given.low, digits)}, {number(given.high, digits)}]"
+
+
+def scopes(study: Study) -> list[tuple[str, str]]:
+    """What is reported on: everything, each dataset, each network on each dataset."""
+    pairs = study.table[["dataset", "net"]].drop_duplicates().sort_values(["dataset", "net"])
+    datasets = sorted(set(pairs.dataset))
+    whole = [(ALL, ALL)] if len(datasets) > 1 else []
+    return whole + [
+        scope
+        for dataset in datasets
+        for scope in (
+            *([(dataset, ALL)] if (pairs.dataset == dataset).sum() > 1 else []),
+            *((dataset, str(net)) for net in pairs.net[pairs.dataset == dataset]),
+        )
+    ]
+
+
+def part(table: pd.DataFrame, scope: tuple[str, str]) -> pd.DataFrame:
+    """The rows of a table that belong to a scope."""
+    for column, value in zip(("dataset", "net"), scope, strict=True):
+        if value != ALL:
+            table = table[table[column] == value]
+    return table
+
+
+def scope_title(scope: tuple[str, str]) -> str:
+    """A scope for people."""
+    if scope == (ALL, ALL):
+        return "all datasets"
+    return f"{scope[0]} \N{MIDDLE DOT} " + ("all networks" if scope[1] == ALL else title(scope[1]))
+
+
+def values(study: Study, table: pd.DataFrame, scope: tuple[str, str], column: str) -> dict[str, pd.Series]:
+    """The numbers of each method that a mean is taken of.
+
+    On one network: all that there are. Over several: one a video, of videos that every method has, so that no
+    method is better for having easier ones.
+    """
+    inside = part(table, scope)
+    if column not in inside:
+        return {}
+    if ALL not in scope:
+        groups = inside.groupby("method")[column]
+        return {str(m): g.dropna() for m, g in groups if g.notna().any()}
+    shared = blocks(inside, column, comparable(inside, column, study.methods))
+    return {str(method): shared[method] for method in shared if len(shared)}
+
+
+def summary(study: Study, table: pd.DataFrame, columns: Sequence[str], seed: int) -> pd.DataFrame:
+    """n, mean and interval of each column, for each scope and method."""
+    rows = []
+    for scope in scopes(study):
+        for column in columns:
+            found = values(study, table, scope, column)
+            for method in ordered(found):
+                e = estimate(found[method], seed)
+                rows.append((*scope, method, column, e.n, e.mean, e.low, e.high))
+    return pd.DataFrame(rows, columns=["dataset", "net", "method", "metric", "n", "mean", "low", "high"])
+
+
+def _wide(
+    name: str,
+    heading: str,
+    note: str,
+    frame: pd.DataFrame,
+    columns: dict[str, tuple[str, bool | None]],
+    digits: int = 3,
+) -> Table:
+    """A row a method, a column a metric: `columns` says what each is called and whether higher is better."""
+    rows: list[list[str]] = []
+    bold: set[tuple[int, int]] = set()
+    breaks: set[int] = set()
+    for scope, inside in frame.groupby(["dataset", "net"], sort=False):
+        breaks.add(len(rows))
+        best: dict[str, float] = {}
+        for column, (_, higher) in columns.items():
+            means = inside[(inside.metric == column) & ~inside.method.isin(FLOORS)]["mean"]
+            if higher is not None and means.nunique() > 1:
+                best[column] = means.max() if higher else means.min()
+        for method in ordered(inside.method):
+            own = inside[inside.method == method].set_index("metric")
+            counts = sorted(set(own.n))
+            row = [
+                scope_title((str(scope[0]), str(scope[1]))),
+                title(method),
+                _DASH.join(str(n) for n in {counts[0]: 0, counts[-1]: 0}),
+            ]
+            for column in columns:
+                if column in own.index:
+                    e = Estimate(*own.loc[column, ["n", "mean", "low", "high"]])
+                    if column in best and e.mean == best[column] and method not in FLOORS:
+                        bold.add((len(rows), len(row)))
+                    row.append(interval(e, digits))
+                else:
+                    row.append(_DASH)
+            rows.append(row)
+    headings = ["", "Method", "n", *(words for words, _ in columns.values())]
+    return Table(name, heading, note, frame, headings, rows, bold, breaks, numeric=len(headings) - 2)
+
+
+_SHARED = (
+    "Mean and 95 % bootstrap interval. Over several networks each video counts once, averaged over those on "
+    "which every method has it. Floors are heatmaps that know nothing of the network."
+)
+
+
+def metric_table(study: Study, name: str, heading: str, metrics: Sequence[Metric], seed: int) -> Table:
+    """Means of some metrics."""
+    frame = summary(study, study.table, [m.key for m in metrics], seed)
+    columns: dict[str, tuple[str, bool | None]] = {
+        m.key: (f"{m.title} ({'higher' if m.higher_is_better else 'lower'} is better)", m.higher_is_better)
+        for m in metrics
+    }
+    return _wide(name, heading, f"{_SHARED} Bold: best method.", frame, columns)
+
+
+def timed(study: Study) -> pd.DataFrame:
+    """The study's table with the seconds of the paper's three parts, of those outside inference, and in all."""
+    table = study.table.copy()
+    for name, stages in PARTS.items():
+        table[f"part_{name}"] = sum(table[f"seconds_{stage}"] for stage in stages)
+    table["part_outside"] = table.part_segmentation + table.part_explanation
+    table["part_total"] = table.part_outside + table.part_inference
+    return table
+
+
+def timings(study: Study, seed: int) -> Table:
+    """Seconds by the paper's three parts."""
+    table = timed(study)
+    words = {**{name: name for name in PARTS}, "outside": "outside inference", "total": "total"}
+    columns: dict[str, tuple[str, bool | None]] = {f"part_{k}": (f"{w} (s)", None) for k, w in words.items()}
+    note = (
+        "Seconds a video. Explanation is perturbation and summary; outside inference is segmentation and "
+        f"explanation. {_SHARED}"
+    )
+    return _wide("timings", "Timings by part", note, summary(study, table, list(columns), seed), columns, 2)
+
+
+def stages(study: Study, seed: int) -> Table:
+    """Seconds by lavx's own stages."""
+    given = [str(column) for column in study.table if str(column).startswith("seconds_")]
+    columns: dict[str, tuple[str, bool | None]] = {c: (c.removeprefix("seconds_"), None) for c in given}
+    note = f"Seconds a video, wall clock with the device synchronized. {_SHARED}"
+    return _wide("stages", "Timings by stage", note, summary(study, study.table, given, seed), columns, 2)
+
+
+def masked(study: Study, scope: tuple[str, str]) -> pd.DataFrame:
+    """The rows that minimal masks are told from: over several networks, those that every method has."""
+    inside = part(study.table, scope)
+    if ALL not in scope:
+        return inside
+    return complete(inside, comparable(inside, "score", study.methods))
+
+
+def minimal_masks(study: Study, game: str, seed: int) -> Table:
+    """Smallest fraction of voxels that decides: share of videos that get there, and the mean over those."""
+    rows: list[tuple[object, ...]] = []
+    text: list[list[str]] = []
+    breaks: set[int] = set()
+    for scope in scopes(study):
+        inside = masked(study, scope)
+        breaks.add(len(text))
+        for method in ordered(inside.method):
+            own = inside[inside.method == method]
+            line = [scope_title(scope), title(method), str(len(own))]
+            for t in study.thresholds:
+                column = f"mask_{game}_{t}"
+                reached = own[column].dropna() if column in own else pd.Series(dtype=float)
+                e = estimate(reached, seed)
+                share = len(reached) / len(own)
+                rows.append((*scope, method, game, float(t), len(own), len(reached), share, e.mean, e.low, e.high))
+                line.append(number(100 * e.mean, 1) + ("" if share == 1 else f" ({100 * share:.0f} %)"))
+            text.append(line)
+    names = [
+        "dataset",
+        "net",
+        "method",
+        "game",
+        "threshold",
+        "n",
+        "n_reached",
+        "share_reached",
+        "mean",
+        "low",
+        "high",
+    ]
+    what = {
+        "deletion": "whose removal drops the score by \N{GREEK SMALL LETTER TAU} of itself",
+        "insertion": "whose insertion raises it to \N{GREEK SMALL LETTER TAU} of the clip's",
+    }[game]
+    note = (
+        f"Smallest share of voxels, in %, {what}: mean over the videos that get there, and in parentheses their "
+        "share where it is not all. Those that never do are counted, not averaged. Intervals are in the CSV. "
+        "Here n counts (network, video) pairs; over several networks, those that every method has."
+    )
+    headings = ["", "Method", "n", *(f"\N{GREEK SMALL LETTER TAU}={t}" for t in study.thresholds)]
+    frame = pd.DataFrame(rows, columns=names)
+    return Table(
+        f"minimal_masks_{game}", f"Minimal masks, {game}", note, frame, headings, text, set(), breaks,
+        len(headings) - 2,
+    )  # fmt: skip
+
+
+def rated(study: Study) -> pd.DataFrame | None:
+    """User scores, one a (dataset, net, method, video): the mean over its raters, in the column `rating`."""
+    if study.ratings is None:
+        return None
+    keys = ["dataset", "net", "method", "video_id"]
+    return study.ratings.groupby(keys).score.mean().rename(RATING.key).reset_index()
+
+
+def ratings(study: Study, seed: int) -> Table | None:
+    """Mean user scores, or None where there are none."""
+    table = rated(study)
+    if table is None or study.ratings is None:
+        return None
+    frame = summary(study, table, [RATING.key], seed)
+    people = study.ratings.rater.nunique()
+    note = f"{len(study.ratings)} scores of {people} raters; n counts explanations. {_SHARED}"
+    return _wide("user_scores", "User scores", note, frame, {RATING.key: ("score", True)}, 2)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Methods ranked by one metric in one scope."""
+
+    metric: Metric
+    scope: tuple[str, str]
+    floors: bool
+    comparison: Comparison
+
+
+def _ranked(study: Study) -> list[tuple[Metric, pd.DataFrame, str]]:
+    """What is ranked: metric, table, column."""
+    found = [(metric, study.table, metric.key) for metric in study.metrics]
+    for game in ("deletion", "insertion"):
+        column = f"mask_{game}_0.5"
+        if column in study.table:
+            # Never reached is worse than any fraction: it has a rank, though no number.
+            table = study.table.assign(**{column: study.table[column].fillna(2.0)})
+            words = f"Minimal mask, {game}, \N{GREEK SMALL LETTER TAU}=0.5"
+            found.append((Metric(column, words, False), table, column))
+    if (users := rated(study)) is not None:
+        found.append((RATING, users, RATING.key))
+    return found
+
+
+def rankings(study: Study) -> list[Ranking]:
+    """All comparisons: each metric, scope, and with and without the floors."""
+    found = []
+    for metric, table, column in _ranked(study):
+        for scope in scopes(study):
+            inside = part(table, scope)
+            for floors in (False, True):
+                wanted = [m for m in ordered(inside.method) if floors or m not in FLOORS]
+                methods = comparable(inside, column, wanted)
+                if floors and not set(methods) & set(FLOORS):
+                    continue
+                comparison = compare(blocks(inside, column, methods), metric.higher_is_better)
+                if comparison is not None:
+                    found.append(Ranking(metric, scope, floors, comparison))
+    return found
+
+
+def rank_table(found: Sequence[Ranking]) -> Table:
+    """Average ranks."""
+    rows, text, breaks, bold = [], [], set(), set()
+    methods = ordered({m for r in found for m in r.comparison.average.index})
+    for k, r in enumerate(found):
+        if k == 0 or r.metric != found[k - 1].metric:
+            breaks.add(k)
+        average = r.comparison.average
+        for m in methods:
+            if m in average:
+                rows.append((r.metric.key, *r.scope, r.floors, r.comparison.n, m, average[m]))
+                if average[m] == average.min():
+                    bold.add((k, 4 + methods.index(m)))
+        shown = [number(average[m], 2) if m in average else _DASH for m in methods]
+        text.append(
+            [r.metric.title, scope_title(r.scope), "yes" if r.floors else "no", str(r.comparison.n), *shown]
+        )
+    headings = ["Metric", "", "Floors", "n", *map(title, methods)]
+    frame = pd.DataFrame(rows, columns=["metric", "dataset", "net", "floors", "n", "method", "average_rank"])
+    note = (
+        "1 is best; ties share a rank. n counts the videos that every method has, each once, averaged over the "
+        "networks. A minimal mask that is never reached ranks last."
+    )
+    return Table("average_ranks", "Average ranks", note, frame, headings, text, bold, breaks, len(headings) - 3)
+
+
+def test_table(found: Sequence[Ranking]) -> Table:
+    """Friedman tests and Nemenyi's critical differences."""
+    rows, text, breaks = [], [], set()
+    for k, r in enumerate(found):
+        if k == 0 or r.metric != found[k - 1].metric:
+            breaks.add(k)
+        c = r.comparison
+        together = "; ".join(", ".join(title(m) for m in group) for group in c.groups) or "none"
+        rows.append((r.metric.key, *r.scope, r.floors, c.n, len(c.average), c.statistic, c.p, c.difference,
+                     "; ".join(" ".join(group) for group in c.groups)))  # fmt: skip
+        p = _DASH if math.isnan(c.p) else "< 0.001" if c.p < 0.001 else f"{c.p:.3f}"
+        text.append([
+            r.metric.title, scope_title(r.scope), "yes" if r.floors else "no",
+            _DASH if math.isnan(c.p) else together, str(c.n), str(len(c.average)), number(c.statistic, 1), p,
+            number(c.difference, 2),
+        ])  # fmt: skip
+    names = ["metric", "dataset", "net", "floors", "n", "k", "chi2", "p", "critical_difference", "not_told_apart"]
+    headings = ["Metric", "", "Floors", "Not told apart", "n", "Methods",
+                "\N{GREEK SMALL LETTER CHI}\N{SUPERSCRIPT TWO}", "p", "CD"]  # fmt: skip
+    note = (
+        "Friedman test that all methods are alike, and Nemenyi's critical difference of average ranks at 0.05: "
+        "methods whose ranks differ by less are not told apart. Both need three methods."
+    )
+    frame = pd.DataFrame(rows, columns=names)
+    return Table("tests", "Friedman tests", note, frame, headings, text, set(), breaks, 5)
+
+
+def coverage(study: Study) -> Table:
+    """What of the grid is there."""
+    text: list[list[str]] = []
+    breaks: set[int] = set()
+    for scope, inside in study.coverage.groupby(["dataset", "net"], sort=False):
+        breaks.add(len(text))
+        heading = scope_title((str(scope[0]), str(scope[1])))
+        for row in inside.to_dict("records"):
+            counts = [str(row[key]) for key in ("done", "failed", "missing")]
+            text.append([heading, title(str(row["method"])), *counts])
+    note = "Videos explained, failed and missing, of those that any cell of the dataset has."
+    headings = ["", "Method", "done", "failed", "missing"]
+    return Table("coverage", "Coverage", note, study.coverage, headings, text, set(), breaks, 3)
+
+
+def all_tables(study: Study, seed: int = 0) -> tuple[list[Table], list[Ranking]]:
+    """Every table that the results allow, and the comparisons behind those of the ranks."""
+    found = rankings(study)
+    games = [m for m in study.metrics if m.key.endswith("_auc")]
+    others = [m for m in study.metrics if not m.key.endswith("_auc")]
+    tables = [metric_table(study, "auc", "Deletion and insertion", games, seed)]
+    if others:
+        tables.append(metric_table(study, "further_metrics", "Further metrics", others, seed))
+    tables += [minimal_masks(study, game, seed) for game in ("deletion", "insertion")]
+    if (users := ratings(study, seed)) is not None:
+        tables.append(users)
+    tables += [timings(study, seed), stages(study, seed)]
+    if found:
+        tables += [rank_table(found), test_table(found)]
+    return [*tables, coverage(study)], found

@@ -1,0 +1,96 @@
+"""Makes run folders as `lavx run` leaves them, without running anything."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from lavx.datasets.video import write_video
+from lavx.metrics import Curve, minimal_masks
+from lavx.report.study import FLOORS, METHODS, STAGES
+from lavx.results import RunFolder
+
+QUALITY = dict(zip((*METHODS, *FLOORS), (0.9, 0.8, 0.85, 0.6, 0.4, 0.5, 0.1, 0.3), strict=True))
+
+
+def make_cell(
+    outputs: Path,
+    key: tuple[str, str, str],
+    videos: list[str],
+    *,
+    name: str = "default",
+    quality: float | None = None,
+    truth: bool = True,
+    pictures: bool = False,
+) -> RunFolder:
+    """One cell whose deletion is the lower, and insertion the higher, the better the method (0 to 1)."""
+    cell = RunFolder(outputs / name / Path(*key))
+    (cell.path / "config.yaml").write_text(yaml.safe_dump({"seed": 0}))
+    (cell.path / "environment.json").write_text(json.dumps({"lavx": "0", "commit": None, "device": "cpu"}))
+    if quality is None:
+        quality = QUALITY.get(key[2], 0.7)
+    for video in videos:
+        rng = np.random.default_rng([*"".join((*key, video)).encode()])
+        score = float(rng.uniform(0.8, 1))
+        steepness = 1 + 9 * quality * rng.uniform(0.99, 1.01)
+        # Of the score when all is removed, the same for every method: not every threshold is reached.
+        left = np.random.default_rng([*video.encode()]).uniform(0.12, 0.3)
+        fractions = np.linspace(0, 1, 11)
+        falling = score * ((1 - fractions) ** steepness * (1 - left) + left)
+        curves = {
+            "deletion": Curve(fractions, falling),
+            "insertion": Curve(fractions, score * (1 - (1 - fractions) ** steepness)),
+        }
+        row = {
+            "video_id": video,
+            "label": 0,
+            "predicted": 0,
+            "target": 0,
+            "score": score,
+            "deletion_auc": curves["deletion"].auc,
+            "insertion_auc": curves["insertion"].auc,
+            "average_drop": float(rng.uniform(0, 1 - quality)),
+            "increase": float(rng.random() < quality),
+        }
+        if truth:
+            row |= {m: float(rng.uniform(0, quality)) for m in ("pointing_game", "iou", "energy_inside")}
+        row |= {
+            "n_regions": 9,
+            "n_samples": 20,
+            "seconds": {stage: round(float(rng.uniform(0.1, 1)), 4) for stage in STAGES},
+            "minimal_masks": minimal_masks(curves),
+            "curves": {
+                game: {"fractions": curve.fractions.tolist(), "scores": curve.scores.tolist()}
+                for game, curve in curves.items()
+            },
+            "error": None,
+        }
+        with cell.writing(video) as folder:
+            (folder / "metrics.json").write_text(json.dumps(row))
+            if pictures:
+                frames = rng.integers(0, 255, (4, 32, 66, 3), dtype=np.uint8)
+                write_video(folder / "overlay.mp4", frames, 4.0)
+                (folder / "panel.png").write_bytes(b"")
+                np.savez(folder / "explanation.npz", heatmap=np.zeros((4, 8, 8), dtype=np.float32))
+    cell.write_table()
+    return cell
+
+
+def make_grid(
+    outputs: Path,
+    *,
+    datasets: tuple[str, ...] = ("one", "two"),
+    nets: tuple[str, ...] = ("tanet", "tpn"),
+    methods: tuple[str, ...] = (*METHODS, *FLOORS),
+    n_videos: int = 6,
+    truth: bool = True,
+) -> None:
+    """A whole grid; the videos of dataset `one` are called one-00, one-01, ..."""
+    for dataset in datasets:
+        for net in nets:
+            for method in methods:
+                videos = [f"{dataset}-{k:02d}" for k in range(n_videos)]
+                make_cell(outputs, (dataset, net, method), videos, truth=truth)

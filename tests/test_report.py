@@ -1,0 +1,347 @@
+import csv
+import json
+import math
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from browser import PROGRAM, Page
+from omegaconf import OmegaConf
+from outputs_tree import make_cell, make_grid
+from scipy import stats
+
+from lavx.commands.report import report
+from lavx.errors import RequestError
+from lavx.report import claims, figures, tables, write_report
+from lavx.report.study import FLOORS, METHODS, read_study
+
+VIDEOS = [f"v{k}" for k in range(6)]
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory):
+    outputs = tmp_path_factory.mktemp("grid")
+    make_grid(outputs)
+    rows = [("rater", "dataset", "net", "method", "video_id", "score")]
+    for rater in ("a", "b"):
+        for k, method in enumerate(METHODS):
+            rows += [(rater, "one", "tpn", method, f"one-{v:02d}", 5 - k % 5) for v in range(6)]
+    with (outputs / "default" / "ratings.csv").open("w") as file:
+        csv.writer(file).writerows(rows)
+    make_cell(outputs, ("one", "tpn", "lime"), [f"one-{k:02d}" for k in range(6)], pictures=True)
+    return outputs
+
+
+@pytest.fixture(scope="module")
+def made(grid):
+    return write_report(grid, "default", panels=1)
+
+
+def table(made, name):
+    return pd.read_csv(made.folder / "tables" / f"{name}.csv")
+
+
+def test_the_report_holds_every_table_and_figure_in_every_form(made):
+    names = {"auc", "further_metrics", "minimal_masks_deletion", "minimal_masks_insertion", "user_scores",
+             "timings", "stages", "average_ranks", "tests", "coverage"}  # fmt: skip
+    written = {p.name for p in (made.folder / "tables").iterdir()}
+    assert written == {f"{n}.{kind}" for n in names for kind in ("csv", "md", "tex")} | {"claims.csv", "claims.md"}
+    drawn = {p.stem for p in (made.folder / "figures").glob("*.png")}
+    assert drawn == {p.stem for p in (made.folder / "figures").glob("*.pdf")}
+    assert {"auc_one", "auc_two", "timings_one", "minimal_masks_deletion_two", "ranks_deletion_auc",
+            "ranks_rating", "further_metrics_one", "user_scores_one", "panel_one_tpn_one-00"} <= drawn  # fmt: skip
+    assert not list(made.study.folder.glob(".report*"))
+
+
+def test_every_mean_of_a_cell_is_that_of_its_results_csv(grid, made):
+    for name in ("auc", "further_metrics", "stages"):
+        rows = table(made, name)
+        rows = rows[(rows.net != "all")]
+        assert len(rows) and rows.groupby("metric").size().eq(2 * 2 * 8).all()
+        for row in rows.itertuples():
+            results = pd.read_csv(grid / "default" / row.dataset / row.net / row.method / "results.csv")
+            assert (row.n, row.mean) == (len(results), pytest.approx(results[row.metric].mean()))
+            assert row.low <= row.mean <= row.high
+
+
+def test_every_mean_over_networks_is_that_of_the_videos(grid, made):
+    rows = table(made, "auc")
+    for row in rows[rows.net == "all"].itertuples():
+        found = []
+        for dataset in ("one", "two") if row.dataset == "all" else (row.dataset,):
+            cells = [
+                pd.read_csv(grid / "default" / dataset / n / row.method / "results.csv") for n in ("tanet", "tpn")
+            ]
+            found += list(pd.concat(cells).groupby("video_id")[row.metric].mean())
+        assert (row.n, row.mean) == (len(found), pytest.approx(np.mean(found)))
+
+
+def test_the_parts_of_the_timings_are_sums_of_stages(grid, made):
+    rows = (
+        table(made, "timings").query("net == 'tpn' and dataset == 'one' and method == 'rise'").set_index("metric")
+    )
+    results = pd.read_csv(grid / "default" / "one" / "tpn" / "rise" / "results.csv")
+    explanation = results.seconds_perturbation + results.seconds_summary
+    expected = {"part_segmentation": results.seconds_segmentation, "part_inference": results.seconds_inference,
+                "part_explanation": explanation, "part_outside": explanation + results.seconds_segmentation,
+                "part_total": explanation + results.seconds_segmentation + results.seconds_inference}  # fmt: skip
+    assert rows["mean"].to_dict() == pytest.approx({k: v.mean() for k, v in expected.items()})
+
+
+@pytest.mark.parametrize("game", ["deletion", "insertion"])
+def test_minimal_masks_count_what_is_never_reached_and_average_the_rest(grid, made, game):
+    rows = table(made, f"minimal_masks_{game}").query("net != 'all'")
+    for row in rows.itertuples():
+        files = sorted((grid / "default" / row.dataset / row.net / row.method).glob("videos/*/metrics.json"))
+        given = [json.loads(f.read_text())["minimal_masks"][game][str(row.threshold)] for f in files]
+        reached = [v for v in given if v is not None]
+        assert (row.n, row.n_reached) == (len(given), len(reached))
+        assert row.share_reached == pytest.approx(len(reached) / len(given))
+        assert math.isnan(row.mean) if not reached else row.mean == pytest.approx(np.mean(reached))
+    if game == "deletion":
+        assert (rows.n_reached == 0).any() and (rows.share_reached == 1).any()  # both kinds were tried
+
+
+def test_ranks_and_tests_are_those_of_scipy_on_the_shared_videos(grid, made):
+    cells = {m: pd.read_csv(grid / "default" / "one" / "tpn" / m / "results.csv") for m in METHODS}
+    values = np.stack([cells[m].deletion_auc for m in METHODS], axis=1)
+    where = "metric == 'deletion_auc' and dataset == 'one' and net == 'tpn' and not floors"
+    ranks = table(made, "average_ranks").query(where).set_index("method").average_rank
+    assert ranks.to_dict() == pytest.approx(
+        dict(zip(METHODS, stats.rankdata(values, axis=1).mean(0), strict=True))
+    )
+    row = table(made, "tests").query(where).iloc[0]
+    statistic, p = stats.friedmanchisquare(*values.T)
+    assert (row.chi2, row.p) == pytest.approx((statistic, p))
+    assert (
+        row.critical_difference == pytest.approx(2.850 * math.sqrt(42 / 36), abs=1e-3)
+        and row.n == 6
+        and row.k == 6
+    )
+
+
+def test_floors_are_in_every_table_of_methods(made):
+    for name in (
+        "auc",
+        "further_metrics",
+        "minimal_masks_deletion",
+        "timings",
+        "stages",
+        "average_ranks",
+        "coverage",
+    ):
+        assert set(FLOORS) <= set(table(made, name).method)
+
+
+def test_user_scores_are_averaged_over_raters(made):
+    rows = table(made, "user_scores").query("net == 'tpn'").set_index("method")
+    assert rows["mean"].to_dict() == {m: 5 - k % 5 for k, m in enumerate(METHODS)} and (rows.n == 6).all()
+
+
+def test_ratings_without_their_columns_are_refused(tmp_path):
+    make_cell(tmp_path, ("one", "tpn", "lime"), VIDEOS)
+    (tmp_path / "default" / "ratings.csv").write_text("rater,score\na,3\n")
+    with pytest.raises(RequestError, match="lacks the columns dataset, net, method, video_id"):
+        read_study(tmp_path, "default")
+
+
+def test_the_same_results_give_the_same_bytes(tmp_path):
+    make_grid(tmp_path, datasets=("one",), nets=("tpn",), methods=("lime", "rise", "loco", "random"))
+    first = write_report(tmp_path, "default", panels=0).folder
+    kept = {p.relative_to(first): p.read_bytes() for p in first.rglob("*") if p.is_file()}
+    (first / "stale.txt").touch()
+    again = write_report(tmp_path, "default", panels=0).folder
+    assert {p.relative_to(again): p.read_bytes() for p in again.rglob("*") if p.is_file()} == kept
+
+
+def test_what_is_missing_is_named_and_what_is_there_reported(tmp_path):
+    make_grid(tmp_path, datasets=("one",), nets=("tpn",), methods=("lime", "rise"))
+    make_cell(tmp_path, ("one", "tpn", "loco"), ["one-00", "one-01"])
+    make_cell(tmp_path, ("one", "tpn", "center"), [])
+    broken = make_cell(tmp_path, ("one", "tpn", "univariate"), [])
+    broken.write_failure("one-00", {"video_id": "one-00", "label": None, "error": "too short"})
+    study = read_study(tmp_path, "default", ["tpn", "tanet"], METHODS)
+    assert "one / tpn / loco: 4 of 6 videos (one-02, one-03, one-04, ...)" in study.missing
+    assert "one / tpn / kernel_shap: the whole cell" in study.missing
+    assert "one / tpn / center: the whole cell" in study.missing
+    assert "one / tanet: every method" in study.missing
+    assert study.failures == ["one / tpn / univariate / one-00: too short"]
+    counts = study.coverage.set_index(["net", "method"])
+    assert counts.loc[("tpn", "loco"), ["done", "missing"]].tolist() == [2, 4]
+    assert counts.loc[("tpn", "univariate"), ["failed", "missing"]].tolist() == [1, 5]
+    page = (write_report(tmp_path, "default", ["tpn"], METHODS, 0).folder / "index.html").read_text()
+    assert "one / tpn / kernel_shap: the whole cell" in page and "too short" in page
+
+
+def test_a_method_that_has_only_begun_does_not_shrink_the_comparison(tmp_path):
+    make_grid(tmp_path, datasets=("one",), nets=("tpn",), methods=("lime", "rise", "kernel_shap"))
+    make_cell(tmp_path, ("one", "tpn", "loco"), ["one-00"])
+    make_cell(tmp_path, ("one", "tpn", "random"), [f"one-{k:02d}" for k in range(20)])  # floors set no measure
+    found = [r for r in tables.rankings(read_study(tmp_path, "default")) if r.metric.key == "deletion_auc"]
+    assert [(r.floors, r.comparison.n, list(r.comparison.average.index)) for r in found] == [
+        (False, 6, ["lime", "kernel_shap", "rise"]), (True, 6, ["lime", "kernel_shap", "rise", "random"]),
+    ]  # fmt: skip
+
+
+def test_one_explained_video_is_enough_for_a_report(tmp_path):
+    make_cell(tmp_path, ("one", "tpn", "lime"), ["a"], truth=False, pictures=True)
+    made = write_report(tmp_path, "default")
+    assert {i.verdict.status for i in made.checked} == {claims.UNKNOWN}
+    assert (made.folder / "figures" / "panel_one_tpn_a.png").exists()
+
+
+@pytest.mark.parametrize("how", ["absent", "empty", "other name", "nothing explained"])
+def test_nothing_to_report_says_what_to_run(tmp_path, how):
+    outputs = tmp_path / "out"
+    if how == "empty":
+        outputs.mkdir()
+    if how == "other name":
+        make_cell(outputs, ("one", "tpn", "lime"), ["a"], name="study")
+    if how == "nothing explained":
+        make_cell(outputs, ("one", "tpn", "lime"), [])
+    with pytest.raises(RequestError, match=f"lavx run name=default outputs={outputs}") as error:
+        read_study(outputs, "default")
+    assert ("There are runs named study: name=..." in str(error.value)) == (how == "other name")
+
+
+def test_a_damaged_result_is_named(tmp_path):
+    cell = make_cell(tmp_path, ("one", "tpn", "lime"), ["a"])
+    (cell.folder("a") / "metrics.json").write_text("{}")
+    with pytest.raises(RequestError, match="a/metrics.json is no result of lavx run.*run the cell again"):
+        read_study(tmp_path, "default")
+
+
+@pytest.mark.parametrize("key, value, message", [
+    ("panels", -1, "panels must be a whole number >= 0, or null for all, got -1"),
+    ("seed", "x", "seed must be a whole number >= 0, got x"),
+    ("embed", 3, "embed must be true or false, got 3"),
+])  # fmt: skip
+def test_unusable_settings_are_refused(tmp_path, key, value, message):
+    config = {"name": "default", "outputs": str(tmp_path), "nets": [], "methods": [], "panels": 1, "embed": False,
+              "seed": 0}  # fmt: skip
+    with pytest.raises(RequestError, match=message):
+        report(OmegaConf.create(config | {key: value}))
+
+
+def test_latex_is_escaped():
+    assert tables.latex(r"a_b & 5 % of {x} #1 $~^\ χ² τ – ·") == (
+        r"a\_b \& 5 \% of \{x\} \#1 \$\textasciitilde{}\textasciicircum{}\textbackslash{} $\chi^2$ $\tau$ -- "
+        r"\textperiodcentered{}"
+    )
+
+
+def test_a_variants_name_is_escaped_in_every_form(tmp_path):
+    variant = "lime-removal=blur_x"
+    make_grid(tmp_path, datasets=("a_<b>",), nets=("tpn",), methods=("rise", variant))
+    made = write_report(tmp_path, "default", panels=0)
+    assert r"lime-removal=blur\_x" in (made.folder / "tables" / "auc.tex").read_text()
+    assert r"a\_\<b\>" in (made.folder / "tables" / "auc.md").read_text()
+    page = (made.folder / "index.html").read_text()
+    assert "a_&lt;b&gt;" in page and "<b>" not in re.sub(r'<script type="application/json".*?</script>', "", page)
+
+
+def test_the_tex_has_as_many_cells_in_every_line(made):
+    for file in (made.folder / "tables").glob("*.tex"):
+        text = file.read_text()
+        columns = len(re.search(r"\\begin\{tabular\}\{(\w+)\}", text)[1])
+        lines = [line for line in text.splitlines() if line.endswith(r"\\")]
+        assert len(lines) > 1 and all(len(re.findall(r"(?<!\\)&", line)) == columns - 1 for line in lines)
+
+
+def test_the_page_asks_for_nothing_from_the_network(made):
+    page = (made.folder / "index.html").read_text()
+    assert not re.search(r"https?://|//[a-z]+\.[a-z]", page) and "default-src &#x27;none&#x27;" in page
+    for link in re.findall(r'(?:src|href)="(?!data:|#)([^"]+)"', page):
+        assert (made.folder / link).exists(), link
+    entries = json.loads(re.search(r'id="entries">(.*?)</script>', page)[1])
+    assert len(entries) == 2 * 2 * 8 * 6
+    shown = [e for e in entries if e["overlay"]]
+    assert len(shown) == 6 and all((made.folder / e["overlay"]).exists() for e in shown)
+
+
+def test_the_overlays_can_be_embedded(tmp_path):
+    make_cell(tmp_path, ("one", "tpn", "lime"), ["a"], pictures=True)
+    page = (write_report(tmp_path, "default", embed=True).folder / "index.html").read_text()
+    assert "data:video/mp4;base64," in page and "overlay.mp4" not in page and 'src="figures' not in page
+
+
+def test_a_panel_takes_the_two_halves_of_the_overlay(tmp_path):
+    cell = make_cell(tmp_path, ("one", "tpn", "lime"), ["a"])
+    from lavx.panel import write_overlay
+
+    frames = np.zeros((4, 40, 60, 3), dtype=np.uint8)
+    write_overlay(cell.folder("a") / "overlay.mp4", frames=frames + 40, overlay=frames + 200, seconds=np.arange(4))
+    np.savez(cell.folder("a") / "explanation.npz", heatmap=np.zeros((4, 40, 60)))
+    frame, overlay = figures._middle(cell.folder("a"))
+    assert frame.shape == overlay.shape == (200, 300, 3)
+    assert abs(frame.mean() - 40) < 5 and abs(overlay.mean() - 200) < 5
+
+
+def verdicts(outputs):
+    return {i.claim.text: i.verdict for i in claims.check_claims(read_study(outputs, "default"))}
+
+
+def test_claims_that_hold_and_claims_that_do_not(grid):
+    found = verdicts(grid)
+    lead = found["LIME, Kernel SHAP and RISE lead in deletion"]
+    assert lead.status == claims.HOLDS and lead.noise.startswith(
+        "outside the noise: lead of Kernel SHAP over LOCO"
+    )
+    assert "n = 12" in lead.numbers
+    assert found["Univariate is last in deletion"].status == claims.HOLDS
+    assert found["Every method beats both floors in deletion"].status == claims.HOLDS
+    twice = found["RISE costs more than twice the others outside inference"]
+    assert twice.status == claims.FAILS and "RISE minus twice" in twice.noise
+    order = found["Order in deletion: LIME, RISE, Kernel SHAP, then LOCO, Occlusion, Univariate"]
+    assert order.status == claims.HOLDS and order.noise.startswith("15 of 15 pairs stand as claimed")
+
+
+def test_claims_turn_around_with_the_numbers(tmp_path):
+    for k, method in enumerate(METHODS):
+        make_cell(tmp_path, ("one", "tpn", method), VIDEOS, quality=0.1 + 0.15 * k)
+    found = verdicts(tmp_path)
+    assert found["LIME is best in deletion"].status == claims.FAILS
+    assert found["Univariate is last in deletion"].status == claims.FAILS
+
+
+def test_claims_without_enough_data_say_why(tmp_path):
+    make_grid(tmp_path, datasets=("one",), nets=("tpn",), methods=METHODS, n_videos=4, truth=False)
+    found = verdicts(tmp_path)
+    assert found["LIME is best in deletion"] == claims.Verdict(
+        claims.UNKNOWN, "4 videos have all methods, 5 are needed"
+    )
+    assert "random (floor), center (floor)" in found["Every method beats both floors in deletion"].numbers
+    assert found["IoU stays below 20 % for every method"].numbers == "no results have iou"
+    assert found["LIME, Kernel SHAP and RISE get the best user scores"].status == claims.UNKNOWN
+
+
+def test_equal_methods_are_inside_the_noise():
+    rng = np.random.default_rng(0)
+    found = pd.DataFrame(rng.normal(size=(30, 6)), columns=list(METHODS))
+    assert claims._lead(True, claims.LEADERS)(found, 0).noise.startswith("inside the noise")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(PROGRAM is None, reason="Chromium is not here")
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_works_in_a_browser(made, width):
+    page = Page(width, 1200)
+    try:
+        page.open(made.folder / "index.html")
+        assert page.run("document.documentElement.scrollWidth") == width
+        assert page.run("document.querySelectorAll('.card').length") == 24
+        page.run("document.getElementById('filter-method').value = 'lime'")
+        page.run("document.getElementById('filter-method').dispatchEvent(new Event('change'))")
+        page.run("document.getElementById('filter-dataset').value = 'one'")
+        page.run("document.getElementById('filter-dataset').dispatchEvent(new Event('change'))")
+        assert page.run("document.getElementById('shown').textContent") == "1 to 12 of 12 explanations"
+        page.run("document.querySelector('video').scrollIntoView()")
+        page.wait("document.querySelector('video').readyState >= 2")
+        page.run("document.querySelectorAll('details').forEach(d => d.open = true)")
+        page.run("document.querySelectorAll('img').forEach(i => i.loading = 'eager')")
+        page.wait("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+        assert page.run("document.documentElement.scrollWidth") == width
+        assert all(r.startswith(("file:", "data:")) for r in page.requests) and not page.complaints
+    finally:
+        page.close()
