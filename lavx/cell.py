@@ -24,13 +24,14 @@ from omegaconf.errors import OmegaConfBaseException
 from lavx import grid, panel, workers
 from lavx.datasets.base import Dataset, Video
 from lavx.datasets.video import VideoError
-from lavx.errors import RequestError
+from lavx.errors import RequestError, check_whole
 from lavx.explainer import Explainer, Explanation, Floor, Seeds
+from lavx.files import write_text
 from lavx.localization import average_drop, localization, masked_score, truth_in_clip
 from lavx.metrics import Curve, Games, minimal_masks
 from lavx.networks.network import Clip, Network
 from lavx.progress import Progress
-from lavx.results import RunFolder, environment, write_arrays, write_text
+from lavx.results import RunFolder, environment, write_arrays
 from lavx.scoring import ScoreError, Scorer, Stopwatch
 from lavx.segmentation_cache import SegmentationCache
 from lavx.selecting import read_selection
@@ -57,14 +58,6 @@ def build(node: DictConfig, key: str, **extra: Any) -> Any:
         raise RequestError(f"{key}: {reason}") from error
 
 
-def _check(config: DictConfig) -> None:
-    whole = isinstance(config.n_videos, int) and config.n_videos >= 1
-    if config.n_videos is not None and not whole:
-        raise RequestError(f"n_videos must be a whole number >= 1, or null for all, got {config.n_videos}")
-    if not isinstance(config.seed, int) or config.seed < 0:
-        raise RequestError(f"seed must be a whole number >= 0, got {config.seed}")
-
-
 def _identity(config: DictConfig) -> dict[str, Any]:
     """The part of the resolved configuration that decides what a run computes."""
     try:
@@ -75,6 +68,21 @@ def _identity(config: DictConfig) -> dict[str, Any]:
     kept = {str(key): value for key, value in resolved.items() if key not in _NOT_PART_OF_A_RUN}
     kept["net"].pop("device", None)
     return kept
+
+
+def _requested(config: DictConfig, dataset: str) -> list[str] | None:
+    """The ids of the videos asked for, in a list or by a selection file; None for the dataset's own order."""
+    if config.videos is None:
+        return None
+    if not isinstance(config.videos, str):
+        return [str(i) for i in config.videos]
+    file = Path(config.videos)
+    if config.videos == "selected":
+        file = Path(config.outputs) / config.name / "selections" / f"{dataset}.json"
+        if not file.exists():
+            print(f"There is no selection {file} (lavx select makes one): the first videos are taken.")
+            return None
+    return read_selection(file)[: config.n_videos]
 
 
 def _chosen(videos: list[Video], ids: list[str] | None, n_videos: int | None) -> list[Video]:
@@ -158,31 +166,18 @@ class Cell:
     """
 
     def __init__(self, config: DictConfig, names: tuple[str, str, str], device: str | None = None) -> None:
-        _check(config)
+        check_whole(config, "n_videos", 1, or_null=True)
+        check_whole(config, "seed", 0)
         self.names = names
         self.identity = _identity(config)
         self.seed: int = config.seed
         self.target: str | int = config.target
         self.dataset: Dataset = build(config.dataset, "dataset")
         self.explainer: Explainer | Floor = build(config.method, "method")
-        others = [key for key in config.metric if key != "cross_removal"]
-        self.games: Games = build(OmegaConf.masked_copy(config.metric, others), "metric")
-        self.cross: Games | None = None
-        if config.metric.get("cross_removal") is not None:
-            self.cross = Games(build(config.metric.cross_removal, "metric.cross_removal"), self.games.n_steps)
+        self.games: Games = build(config.metric, "metric")
         if config.target not in ("predicted", "label"):
             _class_index(config.target, self.dataset.classes)
-        ids = None
-        if config.videos == "selected":
-            usual = Path(config.outputs) / config.name / "selections" / f"{names[0]}.json"
-            if usual.exists():
-                ids = read_selection(usual)[: config.n_videos]
-            else:
-                print(f"There is no selection {usual} (lavx select makes one): the first videos are taken.")
-        elif isinstance(config.videos, str):
-            ids = read_selection(Path(config.videos))[: config.n_videos]
-        elif config.videos is not None:
-            ids = [str(i) for i in config.videos]
+        ids = _requested(config, names[0])
         try:
             self.videos = _chosen(self.dataset.videos(), ids, config.n_videos)
         except (OSError, ValueError) as error:
@@ -323,9 +318,9 @@ class Cell:
         truth = self.dataset.truth(video)
         if truth is not None:
             more |= localization(heatmap, truth_in_clip(truth, clip.geometry))
-        if self.cross is not None:
-            crossed = self.cross(clip.frames, heatmap, target, self.scorer, seeds, stopwatch)
-            more |= {f"cross_{game}_auc": curve.auc for game, curve in crossed.items()}
+        if self.games.crossed is not None:
+            curves = self.games.crossed(clip.frames, heatmap, target, self.scorer, seeds, stopwatch)
+            more |= {f"cross_{game}_auc": curve.auc for game, curve in curves.items()}
         return more
 
     def _arrays(self, outcome: Outcome) -> dict[str, Any]:

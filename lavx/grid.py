@@ -30,7 +30,8 @@ _STALE = 600  # seconds after which a half-written file is no one's, where no wo
 FINISHED = ("done", "skipped")
 
 
-def _now() -> str:
+def now() -> str:
+    """A time stamp; later ones are larger as texts."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
@@ -93,7 +94,7 @@ class Record:
         self.was_done = before.get("state") == "done" and before.get("videos") == self.ids
         self._mean: float | None = before.get("seconds_per_video")
         self._seconds: list[float] = []
-        self._started = _now()
+        self._started = now()
 
     @contextmanager
     def working(self) -> Iterator[None]:
@@ -144,7 +145,7 @@ class Record:
             "failed": failed,
             "total": len(self.ids),
             "started": self._started,
-            "updated": _now(),
+            "updated": now(),
             "seconds_per_video": None if self._mean is None else round(self._mean, 3),
             "host": socket.gethostname(),
             "pid": os.getpid(),
@@ -157,10 +158,10 @@ class Record:
 def note(folder: Path, state: str, error: str | None) -> None:
     """Write to a cell's `status.json` how a worker ended; counts are left as they are."""
     content = _read(folder / STATUS)
-    content.setdefault("started", _now())
+    content.setdefault("started", now())
     content |= {
         "state": state,
-        "updated": _now(),
+        "updated": now(),
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "error": error,

@@ -62,13 +62,16 @@ class Games:
     Args:
         removal: what takes the place of removed voxels, the same in both games.
         n_steps: most steps a game takes.
+        cross_removal: another removal, for the games of `crossed`.
     """
 
-    def __init__(self, removal: Removal, n_steps: int = 100) -> None:
+    def __init__(self, removal: Removal, n_steps: int = 100, cross_removal: Removal | None = None) -> None:
         if n_steps < 1:
             raise ValueError(f"n_steps must be >= 1, got {n_steps}")
         self.removal = removal
         self.n_steps = n_steps
+        # The same games with another baseline than the explanation's own; None where none was asked for.
+        self.crossed = None if cross_removal is None else Games(cross_removal, n_steps)
 
     def __call__(
         self,

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from lavx.datasets.base import Video
 from lavx.datasets.video import VideoError
 from lavx.errors import RequestError
-from lavx.results import write_text
+from lavx.files import write_text
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,6 @@ import itertools
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ class Sweep:
     """
 
     def __init__(self, planned: Sequence[Planned], n_videos: Sequence[int | None]) -> None:
-        self.since = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self.since = grid.now()
         self.planned = list(dict.fromkeys(planned))
         self._marked: list[Path] = []
         for (root, cell), number in zip(planned, n_videos, strict=True):

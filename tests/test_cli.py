@@ -1,5 +1,6 @@
 """The installed command, as a user types it."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from command import run_lavx
 
 import lavx
 from lavx.commands.run import cell_name
@@ -22,13 +24,7 @@ def environment(tmp_path_factory):
 
 @pytest.fixture
 def command(environment, tmp_path):
-    def call(*arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "lavx", *arguments], capture_output=True, text=True, cwd=tmp_path,
-            env=environment, timeout=300,
-        )  # fmt: skip
-
-    return call
+    return functools.partial(run_lavx, folder=tmp_path, environment=environment)
 
 
 SMALL = ("n_videos=1", "method.sampling.n_samples=20", "metric.n_steps=4")

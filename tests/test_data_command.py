@@ -1,12 +1,12 @@
 """`lavx data`, and the contact sheet that it draws."""
 
 import csv
+import functools
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from command import run_lavx
 from hydra import compose, initialize_config_module
 from PIL import Image
 
@@ -161,12 +161,8 @@ def test_pictures_lie_where_they_should(tmp_path):
 
 
 def test_the_command(videos, tmp_path):
-    def lavx(*arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "lavx", "data", *arguments], capture_output=True, text=True, cwd=tmp_path,
-            env=os.environ | {"LAVX_CACHE": str(tmp_path / "cache")}, timeout=300,
-        )  # fmt: skip
-
+    environment = os.environ | {"LAVX_CACHE": str(tmp_path / "cache")}
+    lavx = functools.partial(run_lavx, "data", folder=tmp_path, environment=environment)
     done = lavx("dataset=folder", f"dataset.root={videos}")
     assert done.returncode == 1 and done.stderr == ""
     assert (tmp_path / "outputs/data/folder/contact_sheet.png").is_file()

@@ -1,3 +1,4 @@
+import functools
 import json
 import os
 import random
@@ -8,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from command import run_lavx
 from filelock import FileLock
 from hydra import compose, initialize_config_module
 
@@ -178,13 +180,7 @@ def environment(tmp_path_factory):
 
 @pytest.fixture
 def lavx(environment, tmp_path):
-    def call(*arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "lavx", *arguments], capture_output=True, text=True, cwd=tmp_path,
-            env=environment, timeout=600,
-        )  # fmt: skip
-
-    return call
+    return functools.partial(run_lavx, folder=tmp_path, environment=environment, timeout=600)
 
 
 @pytest.mark.parametrize("name, n_cells", [("paper", 36), ("shapes", 18), ("smoke", 4)])

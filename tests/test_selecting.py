@@ -1,10 +1,11 @@
+import functools
 import json
-import subprocess
-import sys
+import os
 
 import numpy as np
 import pytest
 import torch
+from command import run_lavx
 
 from lavx.datasets.base import Video
 from lavx.datasets.video import VideoError
@@ -99,14 +100,9 @@ def test_a_file_that_is_no_selection_is_refused(tmp_path):
         read_selection(tmp_path / "other.json")
 
 
-def test_the_command_selects_and_run_reads_it(tmp_path, monkeypatch):
-    monkeypatch.setenv("LAVX_CACHE", str(tmp_path / "cache"))
-
-    def lavx(*arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "lavx", *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=300
-        )
-
+def test_the_command_selects_and_run_reads_it(tmp_path):
+    environment = os.environ | {"LAVX_CACHE": str(tmp_path / "cache")}
+    lavx = functools.partial(run_lavx, folder=tmp_path, environment=environment)
     done = lavx("select", "n_videos=3", "dataset.n_videos=6", "nets=[tpn,timesformer]")
     assert done.returncode == 0, done.stderr
     file = tmp_path / "outputs" / "default" / "selections" / "shapes.json"

@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from lavx.commands import OK, SOME_FAILED, guarded
-from lavx.errors import RequestError
+from lavx.errors import RequestError, check_whole
 
 if TYPE_CHECKING:
     from lavx.datasets.base import Video
@@ -38,7 +38,9 @@ def check_dataset(config: DictConfig, name: str) -> int:
     from lavx.contact_sheet import draw_contact_sheet
     from lavx.datasets import check
 
-    _check(config)
+    check_whole(config, "limit", 1, or_null=True)
+    for key, least in (("sheet", 1), ("workers", 1), ("seed", 0)):
+        check_whole(config, key, least)
     dataset = build(config.dataset, "dataset")
     try:
         found = check.inventory(dataset)
@@ -70,16 +72,6 @@ def check_dataset(config: DictConfig, name: str) -> int:
         raise RequestError(f"cannot write to {folder} ({error.strerror}); set outputs=...") from error
     print(f"Results: {folder.resolve()}: videos.csv{', contact_sheet.png' if pictures else ''}")
     return SOME_FAILED if unreadable else OK
-
-
-def _check(config: DictConfig) -> None:
-    for key, least, null in (("limit", 1, True), ("sheet", 1, False), ("workers", 1, False), ("seed", 0, False)):
-        value = config[key]
-        if value is None and null:
-            continue
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            allowed = f"a whole number >= {least}" + (", or null for all" if null else "")
-            raise RequestError(f"{key} must be {allowed}, got {value}")
 
 
 def _labeler(classes: Sequence[str]) -> Callable[[Video], str]:

@@ -11,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from lavx.commands import OK, guarded
+from lavx.errors import RequestError, check_whole
 
 _STEPS = ("segmentation", "selection", "removal")
 
@@ -31,13 +32,11 @@ def _gallery(config: DictConfig, net_name: str) -> int:
     from lavx.cell import build
     from lavx.datasets.base import Video
     from lavx.datasets.video import VideoError
-    from lavx.errors import RequestError
     from lavx.explainer import Seeds
     from lavx.gallery import draw_gallery
     from lavx.scoring import Scorer
 
-    if not isinstance(config.n_frames, int) or config.n_frames < 1:
-        raise RequestError(f"n_frames must be a whole number >= 1, got {config.n_frames}")
+    check_whole(config, "n_frames", 1)
     dataset = build(config.dataset, "dataset")
     methods = {
         name: build(hydra.compose("run", overrides=[f"method={name}"]).method, f"method={name}")

@@ -9,7 +9,7 @@ import hydra
 from omegaconf import DictConfig
 
 from lavx.commands import OK, guarded
-from lavx.errors import RequestError
+from lavx.errors import RequestError, check_whole
 
 _MOST_LINES = 12
 
@@ -24,7 +24,10 @@ def report(config: DictConfig) -> int:
     """Write `<outputs>/<name>/report/` and say what became of the claims and what is missing."""
     from lavx.report import write_report
 
-    _check(config)
+    check_whole(config, "panels", 0, or_null=True)
+    check_whole(config, "seed", 0)
+    if not isinstance(config.embed, bool):
+        raise RequestError(f"embed must be true or false, got {config.embed}")
     made = write_report(
         Path(config.outputs),
         str(config.name),
@@ -49,14 +52,3 @@ def report(config: DictConfig) -> int:
                 print(f"  and {len(lines) - _MOST_LINES} more, on the page")
     print(f"Report: {(made.folder / 'index.html').resolve()}")
     return OK
-
-
-def _check(config: DictConfig) -> None:
-    for key, least, null in (("panels", 0, True), ("seed", 0, False)):
-        value = config[key]
-        whole = isinstance(value, int) and not isinstance(value, bool) and value >= least
-        if not whole and not (null and value is None):
-            allowed = f"a whole number >= {least}" + (", or null for all" if null else "")
-            raise RequestError(f"{key} must be {allowed}, got {value}")
-    if not isinstance(config.embed, bool):
-        raise RequestError(f"embed must be true or false, got {config.embed}")

@@ -11,15 +11,14 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from lavx.commands import OK, SOME_FAILED, guarded
+from lavx.errors import RequestError, check_whole
 
 
 def _select(config: DictConfig, dataset_name: str, dataset_overrides: list[str]) -> int:
     from lavx.cell import build
-    from lavx.errors import RequestError
     from lavx.selecting import select
 
-    if not isinstance(config.n_videos, int) or config.n_videos < 1:
-        raise RequestError(f"n_videos must be a whole number >= 1, got {config.n_videos}")
+    check_whole(config, "n_videos", 1)
     dataset = build(config.dataset, "dataset")
     try:
         videos = dataset.videos()
