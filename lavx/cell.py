@@ -29,7 +29,8 @@ from lavx.explainer import Explainer, Explanation, Floor, Seeds
 from lavx.files import write_text
 from lavx.localization import average_drop, localization, masked_score, truth_in_clip
 from lavx.metrics import Curve, Games, minimal_masks
-from lavx.networks.network import Clip, Network
+from lavx.networks.network import Network
+from lavx.networks.view import Clip
 from lavx.progress import Progress
 from lavx.results import RunFolder, environment, write_arrays
 from lavx.scoring import ScoreError, Scorer, Stopwatch

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lavx.behavior import Probability
 from lavx.explainer import Removal, Seeds
-from lavx.networks.network import Geometry
+from lavx.networks.view import Geometry
 from lavx.scoring import Scorer, Stopwatch
 
 

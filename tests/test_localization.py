@@ -9,7 +9,7 @@ from test_cell import NAMES, cache, folder, request_cell  # noqa: F401
 from lavx import localization as loc
 from lavx.cell import run_cell
 from lavx.explainer import Seeds
-from lavx.networks.network import Geometry
+from lavx.networks.view import Geometry
 from lavx.removal import Black, Mean
 from lavx.scoring import Scorer, Stopwatch
 

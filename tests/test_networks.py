@@ -18,7 +18,8 @@ import yaml
 from lavx.datasets import shapes, video
 from lavx.networks import network as networks
 from lavx.networks import openmmlab
-from lavx.networks.network import Geometry, Network
+from lavx.networks.network import Network
+from lavx.networks.view import Geometry
 
 ROOT = Path(__file__).parents[1]
 CLIPS = ROOT.parent / "shared" / "data" / "clips" / "kinetics400"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lavx.datasets.video import probe, read_frames
-from lavx.networks.network import Clip, Geometry
+from lavx.networks.view import Clip, Geometry
 
 
 class ToyNetwork:

@@ -11,18 +11,15 @@ import socket
 import sys
 import urllib.error
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
-from lavx.datasets import video
 from lavx.networks import openmmlab
 from lavx.networks.allocator import keep_freed_memory
+from lavx.networks.view import Clip, View
 
 logger = logging.getLogger(__name__)
 
@@ -32,64 +29,12 @@ RANDOM_SEED = 0  # of the weights of `checkpoint: random`
 _FOLDER = Path(__file__).parent
 _OWN = "lavx:"  # prefix of the names of lavx's own configs
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8})\.pth$")  # as OpenMMLab names what it publishes
-_SAMPLING = {"SampleFrames", "DenseSampleFrames"}
-_SPATIAL = {"Resize", "CenterCrop"}
-# lavx decodes with PyAV, shapes the tensor itself and wants nothing random: TPN's validation has a ColorJitter.
-_LEFT_OUT = {"FormatShape", "PackActionInputs", "ColorJitter"} | {
-    f"{reader}{step}" for reader in ("Decord", "PyAV", "OpenCV") for step in ("Init", "Decode")
-}
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """Where a clip lies in its video: what maps a heatmap back.
-
-    Attributes:
-        frame_indices: the source frame that each clip frame shows; repeats where a short video was looped.
-        fps: of the source.
-        source_size: (height, width) of a source frame.
-        scaled_size: (height, width) after resizing, before cropping.
-        crop: (top, left, height, width) of the clip in the scaled frame.
-    """
-
-    frame_indices: tuple[int, ...]
-    fps: float
-    source_size: tuple[int, int]
-    scaled_size: tuple[int, int]
-    crop: tuple[int, int, int, int]
-
-    @property
-    def seconds(self) -> tuple[float, ...]:
-        """The time of each clip frame in the source, from 0."""
-        return tuple(index / self.fps for index in self.frame_indices)
-
-    @property
-    def source_crop(self) -> tuple[float, float, float, float]:
-        """(top, left, height, width) of the clip in source pixels."""
-        y, x = (source / scaled for source, scaled in zip(self.source_size, self.scaled_size, strict=True))
-        top, left, height, width = self.crop
-        return top * y, left * x, height * y, width * x
-
-
-@dataclass(frozen=True)
-class Clip:
-    """What a network sees of a video, before normalization.
-
-    Attributes:
-        frames: uint8 (T, H, W, 3), RGB.
-        geometry: where it lies in the video.
-    """
-
-    frames: NDArray[np.uint8]
-    geometry: Geometry
 
 
 class Network:
     """A recognizer of mmaction2 with its weights, its own validation preprocessing and one view a video.
 
-    Where the validation pipeline takes several views (TANet's `DenseSampleFrames` takes 10 positions), the
-    clip is view n // 2 of n, in the middle of the video. A video shorter than the sampling spans is looped as
-    in mmaction2; only one with fewer frames than the clip is refused.
+    What the network sees of a video is one view of it: see `lavx.networks.view.View`.
 
     Args:
         name: what the network is called in results; `-random` is appended where the weights are.
@@ -144,7 +89,8 @@ class Network:
             self._recognizer = openmmlab.build_recognizer(settings.model)
         self.name, self.weights = self._load(name, config, checkpoint, trust_checkpoint)
 
-        self._read_preprocessing(settings, config)
+        self._view = View(settings, self.name, config)
+        self._read_normalization()
         self._place()
 
     def _load(self, name: str, config: str, checkpoint: str, trust: bool) -> tuple[str, dict[str, str | None]]:
@@ -164,31 +110,8 @@ class Network:
         embedded = checkpoint == "embedded"
         return name, {"file": f"{_OWN}{path.name}" if embedded else str(path), "sha256": sha256}
 
-    def _read_preprocessing(self, settings: Any, config: str) -> None:
-        """Take sampling, resizing, cropping and normalization from the config."""
-        openmmlab.load()
-        from mmaction.registry import TRANSFORMS
-
-        steps = [dict(step) for step in settings.val_pipeline]
-        names = [step["type"] for step in steps]
-        unknown = sorted(set(names) - _SAMPLING - _SPATIAL - _LEFT_OUT)
-        spatial = [step for step in steps if step["type"] in _SPATIAL]
-        crops = [step for step in spatial if step["type"] == "CenterCrop"]
-        sampling = [step for step in steps if step["type"] in _SAMPLING]
-        if unknown or len(sampling) != 1 or (crops and spatial[-1:] != crops):
-            raise ValueError(
-                f"net.config={config}: lavx can explain what val_pipeline sees only if it consists of one of "
-                f"{', '.join(sorted(_SAMPLING))}, then any number of Resize, then at most one CenterCrop (and "
-                f"decoding and formatting); it is {', '.join(names)}."
-            )
-        self._layout: str = settings.model.data_preprocessor.format_shape
-        if self._layout not in ("NCHW", "NCTHW"):
-            raise ValueError(f"net.config={config}: format_shape must be NCHW or NCTHW, got {self._layout}.")
-        with openmmlab.quiet():
-            self._sampling = TRANSFORMS.build(sampling[0] | {"test_mode": True})
-            self._spatial = [TRANSFORMS.build(step) for step in spatial]
-        self._n_frames: int = self._sampling.clip_len if self._layout == "NCTHW" else self._sampling.num_clips
-
+    def _read_normalization(self) -> None:
+        """Take mean, standard deviation and order of channels from the recognizer."""
         preprocessor: Any = self._recognizer.data_preprocessor
         mean, std = getattr(preprocessor, "mean", torch.zeros(3)), getattr(preprocessor, "std", torch.ones(3))
         self._mean = mean.reshape(3, 1, 1, 1).to(self.device)
@@ -208,7 +131,7 @@ class Network:
         # head refuses the layout.
         self._channels_last = type(network.backbone).__name__ != "TimeSformer"
         if self._channels_last:
-            layout: Any = torch.channels_last if self._layout == "NCHW" else torch.channels_last_3d
+            layout: Any = torch.channels_last if self._view.layout == "NCHW" else torch.channels_last_3d
             for part in (network.backbone, getattr(network, "neck", None)):
                 if part is not None:
                     part.to(memory_format=layout)
@@ -219,53 +142,7 @@ class Network:
         Raises:
             VideoError: if the video cannot be used, or is too short.
         """
-        info = video.probe(path)
-        results: dict[str, Any] = {
-            "total_frames": info.n_frames,
-            "start_index": 0,
-            "avg_fps": info.fps,
-            "modality": "RGB",
-        }
-        views = self._sampling(results)["frame_inds"].reshape(-1, self._n_frames)
-        indices = [int(index) for index in views[len(views) // 2]]
-        self._check_length(info, indices)
-        size = (info.height, info.width)
-        results.update(imgs=list(video.read_frames(path, indices)), original_shape=size, img_shape=size)
-
-        scaled, crop = size, (0, 0, *size)
-        for transform in self._spatial:
-            results = transform(results)
-            if "crop_bbox" in results:
-                left, top, right, bottom = (int(edge) for edge in results["crop_bbox"])
-                crop = (top, left, bottom - top, right - left)
-                if min(top, left) < 0:
-                    raise video.VideoError(
-                        f"{path}: its frames are {scaled[0]} x {scaled[1]} pixels after resizing, less than the "
-                        f"{crop[2]} x {crop[3]} that {self.name} crops."
-                    )
-            else:
-                height, width = results["img_shape"]
-                scaled = (int(height), int(width))
-                crop = (0, 0, *scaled)
-        frames = np.ascontiguousarray(np.stack(results["imgs"]), dtype=np.uint8)
-        return Clip(frames, Geometry(tuple(indices), info.fps, size, scaled, crop))
-
-    def _check_length(self, info: video.VideoInfo, indices: Sequence[int]) -> None:
-        """Refuse a video with fewer frames than the clip; say so where one is looped."""
-        if info.n_frames < self._n_frames:
-            raise video.VideoError(
-                f"{info.path}: has {info.n_frames} frames, {self.name} samples {self._n_frames}; use a longer "
-                "video."
-            )
-        if any(later <= earlier for earlier, later in zip(indices, indices[1:], strict=False)):
-            logger.warning(
-                "%s has %d frames, fewer than the sampling of %s spans; it is looped, as in mmaction2: the clip "
-                "shows frames %s.",
-                info.path,
-                info.n_frames,
-                self.name,
-                ", ".join(map(str, indices)),
-            )
+        return self._view.read(path)
 
     @torch.inference_mode()
     def __call__(self, clips: torch.Tensor) -> torch.Tensor:
@@ -274,8 +151,8 @@ class Network:
         Args:
             clips: float (B, T, H, W, 3), RGB in 0..255, on `device`.
         """
-        if clips.ndim != 5 or clips.shape[-1] != 3 or clips.shape[1] != self._n_frames:
-            raise ValueError(f"clips must be (B, {self._n_frames}, H, W, 3), got {tuple(clips.shape)}.")
+        if clips.ndim != 5 or clips.shape[-1] != 3 or clips.shape[1] != self._view.n_frames:
+            raise ValueError(f"clips must be (B, {self._view.n_frames}, H, W, 3), got {tuple(clips.shape)}.")
         inputs = self._normalize(clips.float())
         if self._dtype == torch.float32:
             return openmmlab.logits(self._recognizer, inputs)
@@ -294,7 +171,7 @@ class Network:
             inputs = rows.div_(std.flatten().repeat(width)).view(clips.shape).permute(0, 4, 1, 2, 3)
         else:
             inputs = (clips.permute(0, 4, 1, 2, 3).contiguous() - mean).div_(std)
-        return inputs[:, None] if self._layout == "NCTHW" else inputs.transpose(1, 2)
+        return inputs[:, None] if self._view.layout == "NCTHW" else inputs.transpose(1, 2)
 
 
 def _device(name: str) -> torch.device:
