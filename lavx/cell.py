@@ -18,8 +18,7 @@ import hydra
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig
 
 from lavx import grid, panel, workers
 from lavx.datasets.base import Dataset, Video
@@ -32,7 +31,7 @@ from lavx.metrics import Curve, Games, minimal_masks
 from lavx.networks.network import Network
 from lavx.networks.view import Clip
 from lavx.progress import Progress
-from lavx.results import RunFolder, environment, write_arrays
+from lavx.results import RunFolder, environment, identity, write_arrays
 from lavx.scoring import ScoreError, Scorer, Stopwatch
 from lavx.segmentation_cache import SegmentationCache
 from lavx.selecting import read_selection
@@ -61,12 +60,7 @@ def build(node: DictConfig, key: str, **extra: Any) -> Any:
 
 def _identity(config: DictConfig) -> dict[str, Any]:
     """The part of the resolved configuration that decides what a run computes."""
-    try:
-        resolved = OmegaConf.to_container(config, resolve=True)
-    except OmegaConfBaseException as error:
-        raise RequestError(str(error).splitlines()[0]) from error
-    assert isinstance(resolved, dict)
-    kept = {str(key): value for key, value in resolved.items() if key not in _NOT_PART_OF_A_RUN}
+    kept = identity(config, _NOT_PART_OF_A_RUN)
     kept["net"].pop("device", None)
     return kept
 
@@ -122,7 +116,7 @@ def _class_index(request: str | int, classes: tuple[str, ...]) -> int:
 
 
 @contextmanager
-def _logging_to(path: Path) -> Iterator[None]:
+def logging_to(path: Path) -> Iterator[None]:
     """Send lavx's log to the run's own file, and warnings to the terminal."""
     root = logging.getLogger("lavx")
     to_file = logging.FileHandler(path)
@@ -204,7 +198,7 @@ class Cell:
         if record.was_done and all(self.folder.done(video.id) for video in self.videos):
             print(f"{len(self.videos)} of {len(self.videos)} videos are done already.", flush=True)
             return self._close()
-        with _logging_to(self.folder.path / "run.log"), record.working():
+        with logging_to(self.folder.path / "run.log"), record.working():
             missing = [video for video in self.videos if not self.folder.done(video.id)]
             there = len(self.videos) - len(missing)
             if there:

@@ -12,6 +12,7 @@ COMMANDS = {
     "run": "explain and evaluate the videos of a dataset on a network with a method",
     "status": "show which cells of a sweep are done, running, failed or waiting, and the time left",
     "select": "draw videos that all networks classify right",
+    "train": "fit a network to a dataset, or to its folds",
     "gallery": "draw what every option of every step does to one clip",
     "data": "check a dataset: counts, what is missing or unreadable, a contact sheet",
     "report": "make tables, figures, the checked claims and a page from the results",

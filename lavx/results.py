@@ -16,7 +16,7 @@ import re
 import shutil
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -26,6 +26,8 @@ import numpy as np
 import pandas as pd
 import yaml
 from filelock import FileLock, Timeout
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from lavx import __version__
 from lavx.errors import RequestError
@@ -83,6 +85,46 @@ def _commit() -> str | None:
         return None
 
 
+def identity(config: DictConfig, apart: Collection[str]) -> dict[str, Any]:
+    """The resolved configuration without the keys at its top that do not decide what is computed.
+
+    Raises:
+        RequestError: if it cannot be resolved.
+    """
+    try:
+        resolved = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        raise RequestError(str(error).splitlines()[0]) from error
+    assert isinstance(resolved, dict)
+    return {str(key): value for key, value in resolved.items() if key not in apart}
+
+
+def claim(path: Path, config: dict[str, Any], environment: dict[str, Any]) -> None:
+    """Make a folder that of one configuration.
+
+    Raises:
+        RequestError: if it already belongs to another, naming the keys that differ.
+    """
+    file = path / "config.yaml"
+    if file.exists():
+        differing = difference(yaml.safe_load(file.read_text()), config)
+        if differing:
+            lines = "\n  ".join(differing)
+            raise RequestError(
+                f"{path} holds a run with another configuration (there -> asked for now):\n  {lines}\n"
+                "Give this run a folder of its own with name=..., or delete that one."
+            )
+        return
+    write_text(path / "environment.json", json.dumps(environment, indent=2) + "\n")
+    write_text(file, yaml.safe_dump(config, sort_keys=False))
+
+
+def holds(path: Path, config: dict[str, Any]) -> bool:
+    """Whether a folder is that of a configuration already."""
+    file = path / "config.yaml"
+    return file.exists() and not difference(yaml.safe_load(file.read_text()), config)
+
+
 class RunFolder:
     """The folder of one cell.
 
@@ -107,28 +149,12 @@ class RunFolder:
             ) from error
 
     def claim(self, config: dict[str, Any], environment: dict[str, Any]) -> None:
-        """Make this the folder of one configuration.
-
-        Raises:
-            RequestError: if it already belongs to another, naming the keys that differ.
-        """
-        file = self.path / "config.yaml"
-        if file.exists():
-            differing = difference(yaml.safe_load(file.read_text()), config)
-            if differing:
-                lines = "\n  ".join(differing)
-                raise RequestError(
-                    f"{self.path} holds a run with another configuration (there -> asked for now):\n  {lines}\n"
-                    "Give this run a folder of its own with name=..., or delete that one."
-                )
-            return
-        write_text(self.path / "environment.json", json.dumps(environment, indent=2) + "\n")
-        write_text(file, yaml.safe_dump(config, sort_keys=False))
+        """Make this the folder of one configuration; see `claim`."""
+        claim(self.path, config, environment)
 
     def holds(self, config: dict[str, Any]) -> bool:
         """Whether this is the folder of a configuration already."""
-        file = self.path / "config.yaml"
-        return file.exists() and not difference(yaml.safe_load(file.read_text()), config)
+        return holds(self.path, config)
 
     def folder(self, video_id: str) -> Path:
         """Where a video's results lie: its id, with characters that a file name cannot hold replaced."""

@@ -16,8 +16,7 @@ import torch
 import yaml
 
 from lavx.datasets import shapes, video
-from lavx.networks import network as networks
-from lavx.networks import openmmlab
+from lavx.networks import openmmlab, weights
 from lavx.networks.network import Network
 from lavx.networks.view import Geometry
 
@@ -70,7 +69,7 @@ def _mmaction_probabilities(network: Network, config: str, path: Path) -> torch.
         from mmaction.registry import MODELS
         from mmengine.dataset import Compose
 
-        settings = openmmlab.read_config(networks._config_file(config))
+        settings = openmmlab.read_config(weights.config_file(config))
         settings.model.backbone.pretrained = None
         recognizer = MODELS.build(settings.model).eval()
         recognizer.load_state_dict(network._recognizer.state_dict())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,4 +38,23 @@ class Dataset(Protocol):
 
     def truth(self, video: Video) -> NDArray[np.bool_] | None:
         """What the label rests on, bool (n_frames, H, W) in source frames; None where unknown."""
+        ...
+
+
+@runtime_checkable
+class DrawnAnew(Dataset, Protocol):
+    """A dataset whose videos are drawn by code, so that a training can have as many as it wants.
+
+    Attributes:
+        n_frames: of each video.
+        fps: frames a second.
+        n_held_out: videos to judge a training by.
+    """
+
+    n_frames: int
+    fps: float
+    n_held_out: int
+
+    def drawn(self, seed: Sequence[int], frames: Sequence[int]) -> tuple[NDArray[np.uint8], int]:
+        """Some frames of the video that `seed` draws, uint8 (T, H, W, 3), and its label."""
         ...

@@ -176,6 +176,9 @@ class Shapes:
 
     name = "shapes"
     classes = CLASSES
+    n_frames = N_FRAMES
+    fps = float(FPS)
+    n_held_out = 480
 
     def __init__(self, root: str | Path, n_videos: int = 30, seed: int = 0) -> None:
         if n_videos < 1:
@@ -200,6 +203,11 @@ class Shapes:
         with np.load(video.path.with_suffix(".npz")) as stored:
             shape = tuple(stored["shape"])
             return np.unpackbits(stored["actor"], count=int(np.prod(shape))).reshape(shape).astype(bool)
+
+    def drawn(self, seed: Sequence[int], frames: Sequence[int]) -> tuple[NDArray[np.uint8], int]:
+        """Some frames of the video that `seed` draws, uint8 (T, H, W, 3), and its label; for trainings."""
+        drawing = draw(seed, frames=frames)
+        return drawing.frames, drawing.label
 
     def _video(self, number: int) -> Video:
         video = Video(

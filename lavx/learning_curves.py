@@ -1,0 +1,64 @@
+"""The learning curves of a training as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+_INK, _SOFT = "#222222", "#666666"
+_LOSS, _TOP1, _TOP5, _SCORE = "#0072b2", "#d55e00", "#e69f00", "#009e73"
+_SMOOTHED = 40  # parts of the course over which the loss is averaged for the eye
+
+
+def draw_curves(file: Path, history: pd.DataFrame, title: str) -> None:
+    """Write a PNG: the loss on the left, what the held-out videos say on the right.
+
+    Args:
+        file: the PNG; its folder must exist.
+        history: columns step, loss, top1, top5, median_score; NaN where a step has none.
+        title: the line above.
+    """
+    figure = Figure(figsize=(9, 3.4), dpi=130, facecolor="white", layout="constrained")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, color=_INK)
+    left, right = figure.subplots(1, 2)
+    losses = history[history.loss.notna()]
+    left.plot(losses.step, losses.loss, color=_LOSS, alpha=0.3, linewidth=1)
+    window = max(1, len(losses) // _SMOOTHED)
+    smooth = losses.loss.rolling(window, center=True, min_periods=1).mean()
+    left.plot(losses.step, smooth, color=_LOSS, linewidth=1.8)
+    left.set_ylabel("training loss", fontsize=8.5, color=_SOFT)
+    left.set_ylim(bottom=0)
+
+    looks = history[history.top1.notna()]
+    for name, words, color in (
+        ("top5", "top-5 accuracy", _TOP5),
+        ("top1", "top-1 accuracy", _TOP1),
+        ("median_score", "median score of the right class", _SCORE),
+    ):
+        right.plot(looks.step, looks[name], color=color, marker="o", markersize=3.5, linewidth=1.5, label=words)
+    if len(looks):
+        best = looks.iloc[int(looks.top1.argmax())]
+        right.annotate(
+            f"best {best.top1:.1%}",
+            (best.step, best.top1),
+            xytext=(0, 7),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+            color=_TOP1,
+        )
+    right.set_ylim(0, 1.08)
+    right.set_ylabel("held-out videos", fontsize=8.5, color=_SOFT)
+    right.legend(fontsize=7.5, frameon=False, loc="lower right")
+    for axes in (left, right):
+        axes.set_xlabel("step", fontsize=8.5, color=_SOFT)
+        axes.set_xlim(left=0)
+        axes.grid(color="#e8e8e8", linewidth=0.7)
+        axes.set_axisbelow(True)
+        axes.tick_params(labelsize=8, labelcolor=_SOFT, color="#aaaaaa", length=3)
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+    FigureCanvasAgg(figure).print_png(str(file), metadata={"Software": None})
