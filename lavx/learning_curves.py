@@ -13,13 +13,14 @@ _LOSS, _TOP1, _TOP5, _SCORE = "#0072b2", "#d55e00", "#e69f00", "#009e73"
 _SMOOTHED = 40  # parts of the course over which the loss is averaged for the eye
 
 
-def draw_curves(file: Path, history: pd.DataFrame, title: str) -> None:
+def draw_curves(file: Path, history: pd.DataFrame, title: str, n_classes: int) -> None:
     """Write a PNG: the loss on the left, what the held-out videos say on the right.
 
     Args:
         file: the PNG; its folder must exist.
         history: columns step, loss, top1, top5, median_score; NaN where a step has none.
         title: the line above.
+        n_classes: how many there are.
     """
     figure = Figure(figsize=(9, 3.4), dpi=130, facecolor="white", layout="constrained")
     figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, color=_INK)
@@ -33,11 +34,12 @@ def draw_curves(file: Path, history: pd.DataFrame, title: str) -> None:
     left.set_ylim(bottom=0)
 
     looks = history[history.top1.notna()]
-    for name, words, color in (
+    lines = (
         ("top5", "top-5 accuracy", _TOP5),
         ("top1", "top-1 accuracy", _TOP1),
         ("median_score", "median score of the right class", _SCORE),
-    ):
+    )
+    for name, words, color in lines[n_classes <= 5 :]:  # of five classes all are among the first five
         right.plot(looks.step, looks[name], color=color, marker="o", markersize=3.5, linewidth=1.5, label=words)
     if len(looks):
         best = looks.iloc[int(looks.top1.argmax())]
@@ -55,7 +57,7 @@ def draw_curves(file: Path, history: pd.DataFrame, title: str) -> None:
     right.legend(fontsize=7.5, frameon=False, loc="lower right")
     for axes in (left, right):
         axes.set_xlabel("step", fontsize=8.5, color=_SOFT)
-        axes.set_xlim(left=0)
+        axes.set_xlim(0, 1.06 * float(history.step.max()))
         axes.grid(color="#e8e8e8", linewidth=0.7)
         axes.set_axisbelow(True)
         axes.tick_params(labelsize=8, labelcolor=_SOFT, color="#aaaaaa", length=3)

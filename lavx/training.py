@@ -168,7 +168,7 @@ class Training:
 
             def validated(epoch: int, iteration: int, values: dict[str, float]) -> None:
                 history.validated(iteration, values)
-                draw_curves(self.folder / "curves.png", history.table(), self._title())
+                draw_curves(self.folder / "curves.png", history.table(), self._title(), len(training.classes))
                 at = f"epoch {epoch}" if epoch else f"step {iteration} of {total}"
                 words = f"{self._title()}, {at}: top-1 {values['top1']:.1%}, {_top5(values, training)}"
                 tqdm.write(f"{words}median score {values['median_score']:.3f}", file=sys.stdout)
@@ -344,11 +344,11 @@ def _dumped(settings: Any) -> str:
 
 
 def _plain(node: Any) -> Any:
-    """The same of dicts, lists and plain values."""
+    """The same of dicts, lists, tuples (which some of mmaction2's parts insist on) and plain values."""
     if isinstance(node, Mapping):
         return {str(key): _plain(value) for key, value in node.items()}
     if isinstance(node, list | tuple):
-        return [_plain(value) for value in node]
+        return type(node)(_plain(value) for value in node)
     return node
 
 

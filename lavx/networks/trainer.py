@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import logging
 import os
@@ -306,7 +307,7 @@ class Training:
 
 def with_classes(settings: Any, n_classes: int) -> Any:
     """A copy of a config whose classifying layers have `n_classes` outputs, and that is good for training."""
-    settings = settings.copy()
+    settings = copy.deepcopy(settings)
     model = settings.model
     model.cls_head.num_classes = n_classes
     model.backbone.pretrained = None
@@ -351,9 +352,11 @@ def _runner(training: Training, checkpoint: Path | None, observer: Observer) -> 
         def wrap_model(self, model_wrapper_cfg: Any, model: nn.Module) -> nn.Module:
             return model.to(training.device)
 
-        def load_or_resume(self) -> None:
-            with _trusting():
-                super().load_or_resume()
+        def load_checkpoint(self, filename: str, map_location: Any = "cpu", *_: Any, **__: Any) -> dict[str, Any]:
+            # mmengine's own way cannot read what it wrote, its Python objects, with PyTorch >= 2.6.
+            content: dict[str, Any] = torch.load(filename, map_location=map_location, weights_only=False)
+            self.model.load_state_dict(content["state_dict"])
+            return content
 
     recipe, settings = training.recipe, training.settings
     by_epoch = recipe.epochs is not None
@@ -487,8 +490,10 @@ def _hook(training: Training, observer: Observer) -> Any:
             if training.recipe.time_embedding is not None and isinstance(embedding, torch.Tensor):
                 torch.nn.init.normal_(embedding, std=training.recipe.time_embedding)
 
-        def before_train_epoch(self, runner: Any) -> None:
-            if runner.epoch:  # so that a resumed epoch draws what it would have drawn
+        def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+            # So that an epoch after a resumption draws what it would have drawn. At its first step, not before it:
+            # how many draws the start of the loader takes depends on its workers.
+            if batch_idx == 0 and runner.epoch:
                 torch.manual_seed(int(np.random.SeedSequence((training.seed, runner.epoch)).generate_state(1)[0]))
 
         def after_train_iter(
@@ -595,21 +600,6 @@ def _draws(seed: tuple[int, ...]) -> Iterator[None]:
         random.setstate(states[0])
         np.random.set_state(states[1])
         torch.set_rng_state(states[2])
-
-
-@contextlib.contextmanager
-def _trusting() -> Iterator[None]:
-    """Let mmengine read the checkpoints of this very training, which hold its own Python objects."""
-    name = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
-    before = os.environ.get(name)
-    os.environ[name] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
 
 
 @contextlib.contextmanager

@@ -31,6 +31,17 @@ model = dict(
     test_cfg=None,
 )
 
+train_pipeline = [
+    dict(type="DecordInit"),
+    dict(type="DenseSampleFrames", clip_len=1, frame_interval=1, num_clips=8, sample_range=16),
+    dict(type="DecordDecode"),
+    dict(type="RandomResizedCrop", area_range=(0.4, 1.0)),
+    dict(type="Resize", scale=(64, 64), keep_ratio=False),
+    dict(type="Flip", flip_ratio=0.5),
+    dict(type="ColorJitter"),
+    dict(type="FormatShape", input_format="NCHW"),
+    dict(type="PackActionInputs"),
+]
 val_pipeline = [
     dict(type="DecordInit"),
     dict(type="DenseSampleFrames", clip_len=1, frame_interval=1, num_clips=8, sample_range=16, test_mode=True),

@@ -25,6 +25,17 @@ model = dict(
     test_cfg=None,
 )
 
+train_pipeline = [
+    dict(type="DecordInit"),
+    dict(type="SampleFrames", clip_len=8, frame_interval=2, num_clips=1),
+    dict(type="DecordDecode"),
+    dict(type="RandomResizedCrop", area_range=(0.4, 1.0)),
+    dict(type="Resize", scale=(64, 64), keep_ratio=False),
+    dict(type="Flip", flip_ratio=0.5),
+    dict(type="ColorJitter"),
+    dict(type="FormatShape", input_format="NCTHW"),
+    dict(type="PackActionInputs"),
+]
 val_pipeline = [
     dict(type="DecordInit"),
     dict(type="SampleFrames", clip_len=8, frame_interval=2, num_clips=1, test_mode=True),

@@ -1,0 +1,447 @@
+"""Training: what it begins with, what it sees, where it goes on, what it leaves."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hydra import compose, initialize_config_module
+from PIL import Image
+
+from lavx.datasets import check
+from lavx.datasets.base import Video
+from lavx.datasets.lengths import lengths
+from lavx.datasets.video import VideoInfo, write_video
+from lavx.errors import RequestError
+from lavx.networks import openmmlab, trainer, weights
+from lavx.networks.network import Network
+from lavx.networks.trainer import Recipe
+from lavx.networks.view import View
+from lavx.training import Training
+
+PUBLISHED = {
+    "timesformer": "timesformer/timesformer_divST_8xb8-8x32x1-15e_kinetics400-rgb.py",
+    "tanet": "tanet/tanet_imagenet-pretrained-r50_8xb8-dense-1x1x8-100e_kinetics400-rgb.py",
+    "tpn": "tpn/tpn-slowonly_r50_8xb8-8x8x1-150e_kinetics400-rgb.py",
+}
+CLASSES = ("golf", "pullup")
+
+
+@pytest.fixture(scope="module")
+def jhmdb(tmp_path_factory):
+    """Two classes in JHMDB's layout that a network tells apart at a glance: 8 videos to learn from, 4 held out."""
+    root = tmp_path_factory.mktemp("jhmdb")
+    (root / "splits").mkdir()
+    rng = np.random.default_rng(0)
+    for label, name in enumerate(CLASSES):
+        (root / "videos" / name).mkdir(parents=True)
+        lines = []
+        for number in range(6):
+            color = np.array([60, 60, 60]) + 120 * np.eye(3)[2 * label]
+            frames = np.clip(color + rng.normal(0, 12, (18, 48, 64, 3)), 0, 255).astype(np.uint8)
+            write_video(root / "videos" / name / f"v{number}.mp4", frames, fps=15)
+            lines.append(f"v{number}.avi {1 if number < 4 else 2}")
+        (root / "splits" / f"{name}_test_split1.txt").write_text("\n".join(lines) + "\n")
+    return root
+
+
+@pytest.fixture
+def configured(jhmdb, tmp_path):
+    """The configuration of a training of seconds on those videos."""
+
+    def build(*overrides, root=jhmdb):
+        small = [
+            "dataset=jhmdb21",
+            f"dataset.root={root}",
+            f"dataset.classes=[{','.join(CLASSES)}]",
+            "training=small",
+            "training.epochs=4",
+            "training.batch_size=4",
+            "training.validate_every=1",
+            "training.checkpoint_every=1",
+            "training.workers=0",
+            f"outputs={tmp_path}/outputs",
+            "device=cpu",
+        ]
+        with initialize_config_module("lavx.conf", version_base="1.3"):
+            return compose("train", overrides=[*small, *overrides])
+
+    return build
+
+
+def train(config, net="tpn"):
+    training = Training(config, ("jhmdb21", net))
+    return training, training.run()
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def stored(folder):
+    return torch.load(folder / "best.pth", weights_only=True)
+
+
+def last(folder, name):
+    return torch.load(folder / "runner" / f"{name}.pth", weights_only=False)["state_dict"]
+
+
+def test_a_training_leaves_a_network_that_lavx_explains(configured, jhmdb, capsys):
+    training, status = train(configured())
+    assert status == 0
+    folder = training.folder
+    accuracy = json.loads((folder / "accuracy.json").read_text())
+    assert accuracy["n_training"] == 8 and accuracy["n_held_out"] == 4 and accuracy["classes"] == list(CLASSES)
+    printed = capsys.readouterr().out
+    assert "8 videos to learn from, 4 held out, 2 classes, 8 steps of 4 on cpu, from random (seed 0)" in printed
+    assert "epoch 4: top-1" in printed and f"top-1 {accuracy['top1']:.1%} on 4 held-out videos" in printed
+    assert "top-5" not in printed  # two classes
+
+    network = Network("tpn", str(folder / "config.py"), str(folder / "best.pth"), CLASSES, device="cpu")
+    right, scores = 0, []
+    for label, name in enumerate(CLASSES):
+        for number in (4, 5):
+            frames = network.read(jhmdb / "videos" / name / f"v{number}.mp4").frames
+            score = network(torch.from_numpy(frames)[None].float()).softmax(-1)[0]
+            right += int(score.argmax()) == label
+            scores.append(float(score[label]))
+    assert right / 4 == accuracy["top1"]
+    assert np.median(scores) == pytest.approx(accuracy["median_score"], abs=2e-2)  # weights are stored in fp16
+
+    history = pd.read_csv(folder / "history.csv")
+    assert history.top1.notna().sum() == 4 and history.top1.max() == accuracy["top1"]
+    assert history[history.top1.notna()].epoch.tolist() == [1, 2, 3, 4]
+    assert np.asarray(Image.open(folder / "curves.png")).std() > 10
+    assert (folder / "environment.json").exists() and (folder / "config.yaml").exists()
+
+    train(configured())
+    assert "trained already" in capsys.readouterr().out
+    with pytest.raises(RequestError, match=r"seed: 0 -> 1"):
+        train(configured("seed=1"))
+
+
+def test_a_training_that_was_cut_off_ends_as_if_it_had_not_been(configured, monkeypatch, capsys):
+    whole, _ = train(configured("name=whole"))
+    fit = trainer.fit
+
+    def cut_off(training, observer):
+        def stepped(iteration, loss):
+            observer.stepped(iteration, loss)
+            if iteration == 5:  # in the third epoch
+                raise KeyboardInterrupt
+
+        fit(training, trainer.Observer(stepped, observer.validated))
+
+    monkeypatch.setattr(trainer, "fit", cut_off)
+    config = configured("name=cut")
+    cut, status = train(config)
+    assert status == 130 and "goes on from the last checkpoint" in capsys.readouterr().err
+    monkeypatch.setattr(trainer, "fit", fit)
+    (cut.folder / "runner" / "epoch_3.pth").write_bytes(b"PK half a file")  # as a killed process leaves it
+    assert train(config)[1] == 0
+    assert "epoch 2" not in capsys.readouterr().out  # it was done
+    assert same(last(whole.folder, "epoch_4"), last(cut.folder, "epoch_4"))
+    assert same(stored(whole.folder)["state_dict"], stored(cut.folder)["state_dict"])
+    tables = [pd.read_csv(t.folder / "history.csv")[["step", "top1", "median_score"]] for t in (whole, cut)]
+    pd.testing.assert_frame_equal(*(table.dropna().reset_index(drop=True) for table in tables))
+
+
+def test_neither_workers_nor_looks_at_the_held_out_change_what_is_learned(configured):
+    one, _ = train(configured("name=one"))
+    two, _ = train(configured("name=two", "training.workers=2", "training.validate_every=3"))
+    assert same(last(one.folder, "epoch_4"), last(two.folder, "epoch_4"))
+
+
+def test_training_clips_depend_on_seed_and_epoch_alone(configured, jhmdb):
+    openmmlab.load()
+    settings = openmmlab.read_config(weights.config_file("lavx:shapes_tanet.py"))
+    videos = [
+        Video("a", jhmdb / "videos" / "golf" / "v0.mp4", 0),
+        Video("b", jhmdb / "videos" / "golf" / "v1.mp4", 0),
+    ]
+    infos = {video.id: VideoInfo(video.path, 18, 48, 64, 15.0) for video in videos}
+
+    def clips(seed):
+        return trainer.TrainingClips(videos, infos, settings, "x", "NCHW", seed)
+
+    state = np.random.get_state()[1].copy()
+    first = clips(0)[0]["inputs"]
+    assert first.shape == (8, 3, 64, 64) and first.dtype == torch.uint8
+    assert np.array_equal(np.random.get_state()[1], state)  # whoever draws elsewhere notices nothing
+    assert torch.equal(clips(0)[0]["inputs"], first)
+    assert not torch.equal(clips(0)[2]["inputs"], first)  # the same video in the next epoch
+    assert not torch.equal(clips(1)[0]["inputs"], first)
+    assert int(clips(0)[1]["data_samples"].gt_label) == 0
+    settings.pop("train_pipeline")
+    with pytest.raises(ValueError, match="net.config=x has no train_pipeline"):
+        clips(0)
+
+
+def test_epochs_are_orders_of_all_clips():
+    class Ten(trainer.Clips):
+        def __len__(self):
+            return 10
+
+    sampler = trainer.Epochs(Ten("NCHW"), seed=0, shuffle=True)
+    first = list(sampler)
+    sampler.set_epoch(3)
+    third = list(sampler)
+    assert sorted(first) == list(range(10)) and sorted(third) == list(range(30, 40))
+    assert [i - 30 for i in third] != first != sorted(first)
+    assert list(trainer.Epochs(Ten("NCHW"), seed=0, shuffle=False)) == list(range(10))
+
+
+def test_color_jitter_turns_the_hue_both_ways():
+    openmmlab.load()
+    from mmaction.registry import TRANSFORMS
+
+    red = np.zeros((2, 2, 3), np.uint8)
+    red[..., 0] = 200
+    jitter = TRANSFORMS.get("ColorJitter")
+    assert jitter.adjust_hue(red, 60 / 255)[0, 0].argmax() == 1  # toward green
+    assert jitter.adjust_hue(red, -60 / 255)[0, 0].argmax() == 2  # toward blue
+    assert np.array_equal(jitter.adjust_hue(red, 0.0), red)
+
+
+@pytest.mark.parametrize("net", ["tpn", "tanet", "timesformer"])
+def test_classifying_layers_are_those_whose_shape_depends_on_the_classes(net):
+    settings = openmmlab.read_config(weights.config_file(f"lavx:shapes_{net}.py"))
+    five, six = (openmmlab.build_recognizer(trainer.with_classes(settings, n).model).state_dict() for n in (5, 6))
+    differing = {name for name in five if five[name].shape != six[name].shape}
+    assert differing and differing == {name for name in five if trainer.classifying(name)}
+    assert settings.model.cls_head.num_classes == 8  # a copy was changed
+
+
+def test_a_training_begins_with_all_weights_but_the_classifying_ones(configured, capsys):
+    training, status = train(
+        configured("net.checkpoint=embedded", "training.epochs=1", "training.learning_rate=1e-12")
+    )
+    assert status == 0 and "shapes_tpn.pth" in capsys.readouterr().out
+    begun = torch.load(weights.weights_file("lavx:shapes_tpn.py", "embedded"), weights_only=True)["state_dict"]
+    learned = stored(training.folder)["state_dict"]
+    kept = [name for name in begun if not trainer.classifying(name) and "running" not in name]
+    assert len(kept) > 100
+    for name in kept:
+        if begun[name].is_floating_point():
+            assert torch.allclose(begun[name].float(), learned[name].float(), atol=1e-4), name
+    assert learned["cls_head.fc_cls.weight"].shape[0] == 2
+
+
+def test_weights_of_another_network_are_refused_before_anything_is_written(configured, tmp_path):
+    other = weights.weights_file("lavx:shapes_tanet.py", "embedded")
+    with pytest.raises(RequestError, match="these weights do not fit the network"):
+        train(configured(f"net.checkpoint={other}"))
+    with pytest.raises(RequestError, match="there is no such file"):
+        train(configured("net.checkpoint=/nowhere.pth"))
+    assert not list(tmp_path.rglob("config.yaml"))
+
+
+def test_unusable_videos_are_left_out_and_counted(configured, jhmdb, tmp_path, capsys):
+    root = tmp_path / "broken"
+    shutil.copytree(jhmdb, root)
+    (root / "videos" / "golf" / "v0.mp4").write_bytes(b"no video")
+    write_video(root / "videos" / "golf" / "v4.mp4", np.zeros((5, 48, 64, 3), np.uint8), fps=15)  # too short
+    training, status = train(configured("training.epochs=1", root=root))
+    assert status == 0
+    printed = capsys.readouterr().out
+    assert (
+        "2 videos are left out (unreadable, too short or without label), such as" in printed
+        and "v0.mp4" in printed
+    )
+    accuracy = json.loads((training.folder / "accuracy.json").read_text())
+    assert (accuracy["n_training"], accuracy["n_held_out"], accuracy["n_left_out"]) == (7, 3, 2)
+    for file in (root / "videos").rglob("*.mp4"):
+        file.write_bytes(b"no video")
+    with pytest.raises(RequestError, match="dataset=jhmdb21 has no usable video to learn from"):
+        train(configured("name=none", root=root))
+
+
+def test_a_video_is_decoded_once_to_see_what_it_holds(jhmdb, tmp_path, monkeypatch):
+    videos = [Video(f"v{n}", jhmdb / "videos" / "golf" / f"v{n}.mp4", 0) for n in range(3)]
+    videos.append(Video("absent", tmp_path / "absent.mp4", 0))
+    file = tmp_path / "known" / "lengths.jsonl"
+    found = lengths(videos, file, workers=2)
+    assert [found[v.id].n_frames for v in videos[:3]] == [18, 18, 18] and "no such file" in found["absent"]
+    file.write_text(file.read_text()[:-20])  # as a killed process leaves it: the last line is half
+    decoded = []
+    monkeypatch.setattr(check, "decode", lambda part, n: decoded.append([v.id for v in part]) or {
+        v.id: "again" for v in part
+    })  # fmt: skip
+    again = lengths(videos, file, workers=2)
+    assert decoded == [["absent"]] and again["absent"] == "again" and again["v1"] == found["v1"]
+    lengths(videos, file, workers=2)
+    assert len(decoded) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (dict(iterations=5), "training.epochs or training.iterations must be set, and the other null"),
+        (dict(epochs=None), "training.epochs or training.iterations must be set, and the other null"),
+        (dict(epochs=0), "training.epochs must be a whole number >= 1, got 0"),
+        (dict(epochs=None, iterations=0), "training.iterations must be a whole number >= 1, got 0"),
+        (dict(batch_size=0), "training.batch_size must be a whole number >= 1, got 0"),
+        (dict(validate_every=0.5), "training.validate_every must be a whole number >= 1, got 0.5"),
+        (dict(checkpoint_every=0), "training.checkpoint_every must be a whole number >= 1, got 0"),
+        (dict(workers=-1), "training.workers must be a whole number >= 0, got -1"),
+        (dict(store="int8"), "training.store must be fp32 or fp16, got int8"),
+        (dict(time_embedding=0), "training.time_embedding must be above 0, or null, got 0"),
+        (dict(learning_rate="big"), "training.learning_rate must be above 0, or null, got big"),
+    ],
+)
+def test_a_recipe_refuses(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Recipe(**settings)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["precision=fp8"], "precision must be one of fp32, bf16, fp16; got fp8"),
+        (["precision=bf16"], "precision=bf16 trains on a GPU only, and device=cpu is cpu here"),
+        (["device=tpu"], "device must be auto, cpu, cuda or cuda:N; got tpu"),
+        (["fold=1"], "fold=1: dataset=jhmdb21 has no folds; leave fold away"),
+        (["seed=-1"], "seed must be a whole number >= 0, got -1"),
+        (["training.epochs=0"], "training: training.epochs must be a whole number >= 1, got 0"),
+        (["net.config=nowhere.py"], "net.config=nowhere.py is neither a file nor one of mmaction2's"),
+        (["training.learning_rate=1e30"], "the loss is (nan|inf) after .* steps; take a smaller learning rate"),
+    ],
+)
+def test_a_request_that_cannot_be_done_is_refused(configured, overrides, message):
+    with pytest.raises(RequestError, match=message):
+        train(configured(*overrides))
+
+
+def test_a_dataset_without_a_part_to_judge_by_is_refused(configured, tmp_path):
+    (tmp_path / "a.mp4").touch()
+    with initialize_config_module("lavx.conf", version_base="1.3"):
+        config = compose("train", overrides=["dataset=folder", f"dataset.root={tmp_path}", f"outputs={tmp_path}"])
+    with pytest.raises(RequestError, match="dataset=folder has no part to learn from and part to judge by"):
+        Training(config, ("folder", "tpn"))
+
+
+def test_two_processes_do_not_train_the_same(configured, capsys):
+    from filelock import FileLock
+
+    training = Training(configured(), ("jhmdb21", "tpn"))
+    training.folder.mkdir(parents=True)
+    with FileLock(training.folder / ".lock"):
+        assert training.run() == 0
+    assert "Another process is training jhmdb21 tpn" in capsys.readouterr().out
+    assert not (training.folder / "best.pth").exists()
+
+
+def etri(root, n_subjects=6):
+    """Two of the 55 activities in EtriActivity3D's names, a color each."""
+    for subject in range(1, n_subjects + 1):
+        for action in (1, 2):
+            frames = np.full((18, 48, 64, 3), 40, np.uint8)
+            frames[..., action - 1] = 160 + subject
+            write_video(root / f"A00{action}_P00{subject}_G001_C001.mp4", frames, fps=15)
+
+
+def test_folds_are_trained_apart_and_told_together(tmp_path, capsys):
+    root = tmp_path / "etri"
+    root.mkdir()
+    etri(root)
+
+    def configured(*overrides):
+        given = [
+            "dataset=etri_activity3d",
+            f"dataset.root={root}",
+            f"dataset.splits={tmp_path}/splits",
+            "dataset.k=3",
+            "training=small",
+            "training.epochs=2",
+            "training.batch_size=4",
+            "training.workers=0",
+            f"outputs={tmp_path}/outputs",
+            "device=cpu",
+        ]
+        with initialize_config_module("lavx.conf", version_base="1.3"):
+            return compose("train", overrides=[*given, *overrides])
+
+    with pytest.raises(
+        RequestError, match="split in 3 folds; choose one with fold=0, or train them all with -m fold=0,1,2"
+    ):
+        Training(configured(), ("etri_activity3d", "tpn"))
+    with pytest.raises(RequestError, match="give the fold of a training as fold=1, not as dataset.fold"):
+        Training(configured("dataset.fold=1"), ("etri_activity3d", "tpn"))
+    accuracies = []
+    for fold in range(3):
+        training = Training(configured(f"fold={fold}"), ("etri_activity3d", "tpn"))
+        learned, judged = ({video.id for video in part.videos()} for part in training._parts)
+        assert len(learned) == 8 and len(judged) == 4 and not learned & judged
+        assert training.run() == 0
+        assert training.folder == tmp_path / "outputs/default/training/etri_activity3d/tpn" / f"fold{fold}"
+        accuracies.append(json.loads((training.folder / "accuracy.json").read_text())["top1"])
+    printed = capsys.readouterr().out
+    table = (training.parent / "accuracy.md").read_text()
+    assert table in printed + "\n"
+    mean, sd = 100 * np.mean(accuracies), 100 * np.std(accuracies, ddof=1)
+    assert f"| mean ± sd of 3 | | | {mean:.1f} ± {sd:.1f} |" in table
+    assert pd.read_csv(training.parent / "accuracy.csv").top1.tolist() == pytest.approx(accuracies)
+    assert (training.parent / "config.py").exists()
+
+
+def test_drawn_videos_are_held_out_from_those_to_learn_from(tmp_path):
+    from lavx.datasets.shapes import Shapes
+
+    openmmlab.load()
+    view = View(openmmlab.read_config(weights.config_file("lavx:shapes_tpn.py")), "tpn", "x")
+    learned, judged = (trainer.DrawnClips(Shapes(tmp_path), view, 0, split, 3) for split in (1, 2))
+    assert learned[0]["inputs"].shape == (1, 3, 8, 64, 64)
+    assert torch.equal(learned[1]["inputs"], learned[1]["inputs"])
+    assert not torch.equal(learned[0]["inputs"], judged[0]["inputs"])
+    assert not torch.equal(learned[0]["inputs"], learned[1]["inputs"])
+
+
+def test_schedules_of_the_configs_are_moved_in_proportion():
+    step = dict(type="MultiStepLR", begin=0, end=100, milestones=[50, 75, 90], by_epoch=True)
+    assert trainer._stretched(step, 0.1) == step | dict(end=10, milestones=[5, 8, 9])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("net", sorted(PUBLISHED))
+def test_the_published_networks_are_fine_tuned_at_full_size(net, jhmdb, tmp_path, capsys):
+    """From weights of the Kinetics 400 exact shape, all is taken over but the classifying layers."""
+    settings = openmmlab.read_config(PUBLISHED[net])
+    torch.manual_seed(1)
+    published = openmmlab.build_recognizer(settings.model).state_dict()
+    file = tmp_path / "kinetics.pth"
+    torch.save({"state_dict": published}, file)
+
+    new = openmmlab.build_recognizer(trainer.with_classes(settings, 2).model)
+    fresh = {name: value.clone() for name, value in new.state_dict().items()}
+    trainer.begin_with(new, published, str(file))
+    replaced = {name for name, value in new.state_dict().items() if not torch.equal(value, published[name])}
+    assert replaced == {name for name in fresh if trainer.classifying(name)}
+    assert all(torch.equal(new.state_dict()[name], fresh[name]) for name in replaced)
+
+    overrides = [
+        "dataset=jhmdb21",
+        f"dataset.root={jhmdb}",
+        f"dataset.classes=[{','.join(CLASSES)}]",
+        f"net={net}",
+        f"net.checkpoint={file}",
+        "training.epochs=null",
+        "training.iterations=1",
+        "training.batch_size=2",
+        "training.workers=0",
+        f"outputs={tmp_path}/outputs",
+        "device=cpu",
+    ]
+    with initialize_config_module("lavx.conf", version_base="1.3"), warnings.catch_warnings():
+        training, status = train(compose("train", overrides=overrides), net)
+    assert status == 0 and f"1 steps of 2 on cpu, from {file}" in capsys.readouterr().out
+    learned = stored(training.folder)["state_dict"]
+    moved = [name for name, value in learned.items() if not trainer.classifying(name)]
+    change = max(float((learned[name].float() - published[name].float()).abs().max()) for name in moved)
+    assert 0 < change < 10  # one step of training was taken
+    assert learned["cls_head.fc_cls.weight"].shape[0] == 2
+    Network(net, str(training.folder / "config.py"), str(training.folder / "best.pth"), CLASSES, device="cpu")
