@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 import sys
@@ -68,6 +69,10 @@ class Training:
         self.identity = results.identity(config, _NOT_PART_OF_A_TRAINING)
         self.identity["training"].pop("workers", None)
         self.identity["net"] = {key: self.identity["net"][key] for key in ("config", "checkpoint")}
+        if config.tensorboard and importlib.util.find_spec("tensorboard") is None:
+            raise RequestError(
+                "tensorboard=true needs the package tensorboard: pip install tensorboard, or leave it away"
+            )
         self.place = self._place(config.device if device is None else device)
         self.parent = Path(config.outputs) / config.name / "training" / Path(*names)
         self.folder = self.parent if config.fold is None else self.parent / f"fold{config.fold}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import warnings
@@ -334,6 +335,23 @@ def test_two_processes_do_not_train_the_same(configured, capsys):
         assert training.run() == 0
     assert "Another process is training jhmdb21 tpn" in capsys.readouterr().out
     assert not (training.folder / "best.pth").exists()
+
+
+def test_tensorboard_gets_the_loss_and_the_accuracy(configured, monkeypatch):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    training, _ = train(configured("tensorboard=true", "training.epochs=1"))
+    (file,) = training.folder.glob("runner/*/vis_data/events.out.tfevents.*")
+    events = EventAccumulator(str(file)).Reload()
+    assert "acc/top1" in events.Tags()["scalars"]
+    accuracy = json.loads((training.folder / "accuracy.json").read_text())
+    assert events.Scalars("acc/top1")[-1].value == pytest.approx(accuracy["top1"])
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "tensorboard" else find_spec(name)
+    )
+    with pytest.raises(RequestError, match="tensorboard=true needs the package tensorboard: pip install"):
+        train(configured("tensorboard=true", "name=other"))
 
 
 def etri(root, n_subjects=6):

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from lavx.errors import RequestError
 
 OK, SOME_FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 
 statuses: list[int] = []  # of the jobs that ran in this process; the command's exit status is the worst
+
+_GATHERING = "LAVX_STATUSES"  # a folder into which the jobs of a sweep write their exit statuses
 
 
 def guarded(job: Callable[[], int]) -> int:
@@ -20,9 +27,43 @@ def guarded(job: Callable[[], int]) -> int:
         print(f"lavx: {error}", file=sys.stderr)
         status = UNUSABLE
     except Exception:
-        statuses.append(SOME_FAILED)
+        _tell(SOME_FAILED)
         raise
-    statuses.append(status)
+    _tell(status)
     if status == INTERRUPTED:
         raise KeyboardInterrupt
     return status
+
+
+def _tell(status: int) -> None:
+    statuses.append(status)
+    if folder := os.environ.get(_GATHERING):
+        with suppress(OSError):  # the sweep has ended
+            Path(folder, uuid.uuid4().hex).write_text(str(status))
+
+
+@contextmanager
+def gathering(arguments: Sequence[str]) -> Iterator[None]:
+    """Learn the exit statuses of a sweep's jobs wherever its launcher runs them.
+
+    Args:
+        arguments: of the command; its `outputs=` says which folder all jobs share.
+    """
+    if not {"-m", "--multirun"} & set(arguments):
+        yield
+        return
+    given = [argument.removeprefix("outputs=") for argument in arguments if argument.startswith("outputs=")]
+    root = Path(given[-1] if given else "outputs").expanduser().absolute()
+    folder = root / f".sweep-{uuid.uuid4().hex[:8]}"
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        print(f"lavx: cannot write to {root} ({error.strerror}); set outputs=...", file=sys.stderr)
+        sys.exit(UNUSABLE)
+    os.environ[_GATHERING] = str(folder)
+    try:
+        yield
+    finally:
+        del os.environ[_GATHERING]
+        statuses[:] = [int(file.read_text()) for file in folder.iterdir()]
+        shutil.rmtree(folder, ignore_errors=True)

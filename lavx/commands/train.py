@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from lavx.commands import guarded
+from lavx.commands import gathering, guarded
 
 
 @hydra.main(version_base="1.3", config_path="pkg://lavx.conf", config_name="train")
-def main(config: DictConfig) -> int:
+def _main(config: DictConfig) -> int:
     """Train as Hydra composed it; returns the exit status. In a sweep this may be another process."""
     runtime = HydraConfig.get()
     here = Path(runtime.runtime.cwd)
@@ -38,3 +39,9 @@ def main(config: DictConfig) -> int:
         return run_training(config, choices["dataset"], choices["net"])
 
     return guarded(job)
+
+
+def main() -> None:
+    """Train what Hydra composes: a network, or several in a sweep."""
+    with gathering(sys.argv[1:]):
+        _main()

@@ -45,7 +45,7 @@ def weights_file(config: str, checkpoint: str) -> Path:
         if not config.startswith(OWN) or not path.is_file():
             raise FileNotFoundError(
                 f"net.checkpoint=embedded: lavx ships no weights {path.name} for net.config={config}; "
-                "scripts/train_shapes.py makes those of its own networks."
+                "lavx train dataset=shapes net=... makes those of its own networks."
             )
         return path
     if checkpoint == "official":
