@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
 import warnings
 
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from command import run_lavx
 from hydra import compose, initialize_config_module
 from PIL import Image
 
@@ -463,3 +465,16 @@ def test_the_published_networks_are_fine_tuned_at_full_size(net, jhmdb, tmp_path
     assert 0 < change < 10  # one step of training was taken
     assert learned["cls_head.fc_cls.weight"].shape[0] == 2
     Network(net, str(training.folder / "config.py"), str(training.folder / "best.pth"), CLASSES, device="cpu")
+
+
+@pytest.mark.parametrize("launcher", [[], ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]])
+def test_a_sweep_ends_with_the_worst_exit_status_of_its_jobs(launcher, tmp_path):
+    if launcher:
+        pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    arguments = ["train", "-m", "dataset=jhmdb21", "fold=0,1", f"dataset.root={tmp_path}", *launcher]
+    ended = run_lavx(*arguments, folder=tmp_path, environment=dict(os.environ))
+    assert ended.returncode == 2 and ended.stderr.count("has no folds") == 2, ended.stderr
+    assert not list((tmp_path / "outputs").glob(".sweep-*"))
+    (tmp_path / "file").touch()
+    ended = run_lavx(*arguments, f"outputs={tmp_path}/file", folder=tmp_path, environment=dict(os.environ))
+    assert ended.returncode == 2 and "set outputs=..." in ended.stderr
