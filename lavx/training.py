@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -365,21 +364,20 @@ def _write_folds(parent: Path) -> str:
         rows.append({key: meta[key] for key in ("fold", "n_training", "n_held_out", "top1", "top5")})
     table = pd.DataFrame(rows)
     write_text(parent / "accuracy.csv", table.to_csv(index=False))
-    lines = ["| fold | learnt from | held out | top-1 % | top-5 % |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {row['fold']} | {row['n_training']} | {row['n_held_out']} | {row['top1']:.1%} | {row['top5']:.1%} |"
-        for row in rows
-    ]
-    means = [_mean_sd([row[key] for row in rows]) for key in ("top1", "top5")]
-    lines.append(f"| mean ± sd of {len(rows)} | | | {means[0]} | {means[1]} |")
-    text = "\n".join(lines).replace("%", "").replace("top-1 ", "top-1 %").replace("top-5 ", "top-5 %")
+    lines = ["| fold | learned from | held out | top-1 % | top-5 % |", "|---|---|---|---|---|"]
+    for row in rows:
+        top1, top5 = (f"{100 * row[key]:.1f}" for key in ("top1", "top5"))
+        lines.append(f"| {row['fold']} | {row['n_training']} | {row['n_held_out']} | {top1} | {top5} |")
+    top1, top5 = (_mean_sd([100 * row[key] for row in rows]) for key in ("top1", "top5"))
+    lines.append(f"| mean ± sd of {len(rows)} | | | {top1} | {top5} |")
+    text = "\n".join(lines)
     write_text(parent / "accuracy.md", text + "\n")
     return text
 
 
 def _mean_sd(values: Sequence[float]) -> str:
-    sd = f" ± {np.std(values, ddof=1):.1%}" if len(values) > 1 else ""
-    return f"{np.mean(values):.1%}{sd}" if not any(map(math.isnan, values)) else "-"
+    sd = f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.1f}{sd}"
 
 
 def run_training(config: DictConfig, dataset: str, net: str) -> int:

@@ -50,8 +50,9 @@ class Recipe:
         param_scheduler: mmengine's settings of the learning rate's course; None for those of the network's config,
             moved in proportion to `epochs`. A `OneCycleLR` takes the whole training and rises to the rate,
             unless it says otherwise.
-        validate_every: epochs (or iterations) between two looks at the held-out videos.
-        checkpoint_every: epochs (or iterations) between two checkpoints to go on from.
+        validate_every: epochs (or iterations) between two looks at the held-out videos; None for every epoch (or
+            ten times in all).
+        checkpoint_every: epochs (or iterations) between two checkpoints to go on from; None as above.
         workers: processes that read clips.
         time_embedding: standard deviation at which TimeSformer's time embedding starts; None for mmaction2's own,
             near zero, from which it grows if the rest is pretrained. From scratch, the network learns what is
@@ -68,8 +69,8 @@ class Recipe:
     learning_rate: float | None = None
     optim_wrapper: Mapping[str, Any] | None = None
     param_scheduler: Sequence[Mapping[str, Any]] | None = None
-    validate_every: int = 1
-    checkpoint_every: int = 1
+    validate_every: int | None = None
+    checkpoint_every: int | None = None
     workers: int = 4
     time_embedding: float | None = None
     store: str = "fp32"
@@ -84,6 +85,8 @@ class Recipe:
         least |= {"epochs": 1} if self.epochs is not None else {"iterations": 1}
         for name, bound in least.items():
             value = getattr(self, name)
+            if value is None and name.endswith("_every"):
+                continue
             if not isinstance(value, int) or isinstance(value, bool) or value < bound:
                 raise ValueError(f"training.{name} must be a whole number >= {bound}, got {value}.")
         if self.store not in STORED:
@@ -291,6 +294,10 @@ class Training:
     classes: tuple[str, ...]
     about: dict[str, Any] = field(default_factory=dict)
 
+    def every(self, interval: int | None) -> int:
+        """An interval of the recipe, in epochs or iterations."""
+        return interval or max(1, (self.recipe.iterations or 1) // 10)
+
     @property
     def steps_per_epoch(self) -> int:
         """Batches in an epoch; an incomplete last one is left out."""
@@ -360,10 +367,11 @@ def _runner(training: Training, checkpoint: Path | None, observer: Observer) -> 
 
     recipe, settings = training.recipe, training.settings
     by_epoch = recipe.epochs is not None
+    looks = training.every(recipe.validate_every)
     if by_epoch:
-        loop = dict(type="EpochBasedTrainLoop", max_epochs=recipe.epochs, val_interval=recipe.validate_every)
+        loop = dict(type="EpochBasedTrainLoop", max_epochs=recipe.epochs, val_interval=looks)
     else:
-        loop = dict(type="IterBasedTrainLoop", max_iters=recipe.iterations, val_interval=recipe.validate_every)
+        loop = dict(type="IterBasedTrainLoop", max_iters=recipe.iterations, val_interval=looks)
     backends = ["LocalVisBackend"] + ["TensorboardVisBackend"] * training.tensorboard
     return OnDevice(
         model=settings.model,
@@ -379,7 +387,7 @@ def _runner(training: Training, checkpoint: Path | None, observer: Observer) -> 
             logger=dict(type="LoggerHook", interval=20),
             checkpoint=dict(
                 type="CheckpointHook",
-                interval=recipe.checkpoint_every,
+                interval=training.every(recipe.checkpoint_every),
                 by_epoch=by_epoch,
                 max_keep_ckpts=_KEPT_CHECKPOINTS,
             ),
