@@ -56,7 +56,7 @@ train_pipeline = [
     dict(type="RandomResizedCrop", area_range=(0.4, 1.0)),
     dict(type="Resize", scale=(64, 64), keep_ratio=False),
     dict(type="Flip", flip_ratio=0.5),
-    dict(type="ColorJitter"),
+    dict(type="ColorJitter", brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02),
     dict(type="FormatShape", input_format="NCTHW"),
     dict(type="PackActionInputs"),
 ]
