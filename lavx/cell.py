@@ -8,7 +8,7 @@ import logging
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,15 +21,17 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from lavx import grid, panel, workers
-from lavx.datasets.base import Dataset, Video
+from lavx.datasets.base import Dataset, Folded, Video
 from lavx.datasets.video import VideoError
 from lavx.errors import RequestError, check_whole
 from lavx.explainer import Explainer, Explanation, Floor, Seeds
 from lavx.files import write_text
 from lavx.localization import average_drop, localization, masked_score, truth_in_clip
 from lavx.metrics import Curve, Games, minimal_masks
+from lavx.networks.held_out import folds_of, prepare
 from lavx.networks.network import Network
 from lavx.networks.view import Clip
+from lavx.networks.weights import FOLD
 from lavx.progress import Progress
 from lavx.results import RunFolder, environment, identity, write_arrays
 from lavx.scoring import ScoreError, Scorer, Stopwatch
@@ -39,7 +41,19 @@ from lavx.selecting import read_selection
 log = logging.getLogger(__name__)
 
 # Where a run happens and how much of it is asked for: not what it computes. All other keys make a run another.
-_NOT_PART_OF_A_RUN = ("name", "outputs", "n_videos", "videos", "device", "batch_size", "threads", "roots")
+_NOT_PART_OF_A_RUN = (
+    "name",
+    "outputs",
+    "trained",
+    "n_videos",
+    "videos",
+    "device",
+    "batch_size",
+    "threads",
+    "roots",
+)
+
+_USUAL = {"name": "default", "outputs": "outputs"}  # so that messages need not tell them
 
 _STAGES = ("decode", "segmentation", "perturbation", "inference", "summary", "metrics", "visualization")
 
@@ -56,6 +70,72 @@ def build(node: DictConfig, key: str, **extra: Any) -> Any:
         cause = error.__cause__
         reason = str(cause) if cause is not None else str(error).splitlines()[0]
         raise RequestError(f"{key}: {reason}") from error
+
+
+def build_network(
+    config: DictConfig,
+    names: Sequence[str],
+    dataset: Dataset,
+    videos: Sequence[Video],
+    key: str = "net",
+    **extra: Any,
+) -> Any:
+    """Instantiate the network of a configuration.
+
+    Args:
+        config: any with `net`, `name`, `outputs` and `trained`.
+        names: what dataset and net are called there.
+        dataset: whose classes the network must have.
+        videos: what it has to judge: of one file of weights a fold, those of the folds that hold these out.
+        key: where in the configuration the network is, for messages.
+        extra: further arguments of the network's constructor.
+
+    Raises:
+        RequestError: if the network cannot be had.
+    """
+    folds: tuple[int, ...] = ()
+    if FOLD in str(config.net.get("checkpoint")):
+        folds = folds_of(dataset, videos)
+        extra["folds"] = folds
+        if isinstance(dataset, Folded) and not folds:
+            raise RequestError(
+                f"net.checkpoint={config.net.checkpoint} means one file a fold, but no fold holds "
+                f"{', '.join(video.id for video in videos[:3])} out; give the path of one of the files, without "
+                f"{FOLD}"
+            )
+    _check_trained(config, names, folds)
+    return build(config.net, key, classes=dataset.classes, **extra)
+
+
+def _check_trained(config: DictConfig, names: Sequence[str], folds: Sequence[int]) -> None:
+    """Refuse a network that `lavx train` has still to make, saying how."""
+    trained = Path(config.trained)
+    paths = [Path(str(config.net.get(part))) for part in ("config", "checkpoint")]
+    files = {
+        (fold, Path(str(path).replace(FOLD, str(fold))))
+        for path in paths
+        if path.is_relative_to(trained)
+        for fold in (folds if FOLD in str(path) else (None,))
+    }
+    missing = [(fold, path) for fold, path in sorted(files, key=str) if not path.expanduser().is_file()]
+    if not missing:
+        return
+    dataset, net = names[:2]
+    command = ["lavx train", f"dataset={dataset}", f"net={net}"]
+    command += [f"{part}={config[part]}" for part, usual in _USUAL.items() if str(config[part]) != usual]
+    lacking = sorted({fold for fold, _ in missing if fold is not None}) or list(folds)
+    if lacking:
+        command.append(f"fold={','.join(map(str, lacking))}")
+        command[0] += " -m" * (len(lacking) > 1)
+    place = Path(config.outputs) / config.name / "training"
+    there = "" if trained == place else f", in {place}"
+    alone = f" dataset.fold={lacking[0]} needs fold {lacking[0]} alone." if len(folds) > 1 else ""
+    raise RequestError(
+        f"net={net} is not trained on dataset={dataset} yet: there is no "
+        f"{', '.join(str(path) for _, path in missing)}. {' '.join(command)} makes what is missing{there}.{alone} "
+        "For a network that is elsewhere give net.config=... and net.checkpoint=..., or trained=..., the folder "
+        "of all trained networks."
+    )
 
 
 def _identity(config: DictConfig) -> dict[str, Any]:
@@ -116,13 +196,13 @@ def _class_index(request: str | int, classes: tuple[str, ...]) -> int:
 
 
 @contextmanager
-def logging_to(path: Path) -> Iterator[None]:
-    """Send lavx's log to the run's own file, and warnings to the terminal."""
+def logging_to(path: Path, shown: int = logging.WARNING) -> Iterator[None]:
+    """Send lavx's log to the run's own file, and what is at least as grave as `shown` to the terminal."""
     root = logging.getLogger("lavx")
     to_file = logging.FileHandler(path)
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     to_terminal = logging.StreamHandler(sys.stderr)
-    to_terminal.setLevel(logging.WARNING)
+    to_terminal.setLevel(shown)
     to_terminal.setFormatter(logging.Formatter("lavx: %(message)s"))
     root.setLevel(logging.INFO)
     root.propagate = False
@@ -174,7 +254,8 @@ class Cell:
             _class_index(config.target, self.dataset.classes)
         ids = _requested(config, names[0])
         try:
-            self.videos = _chosen(self.dataset.videos(), ids, config.n_videos)
+            everything = self.dataset.videos()
+            self.videos = _chosen(everything, ids, config.n_videos)
         except (OSError, ValueError) as error:
             raise RequestError(str(error)) from error
         self.folder = RunFolder(Path(config.outputs) / config.name / Path(*names))
@@ -183,7 +264,8 @@ class Cell:
         if self.folder.holds(self.identity) and all(self.folder.done(video.id) for video in self.videos):
             return  # nothing to do: no network is needed
         placed = {"device": device} if device is not None and "device" in config.net else {}
-        self.network = build(config.net, "net", classes=self.dataset.classes, **placed)
+        # The folds of all videos, for more of them may be asked for in the same folder later.
+        self.network = build_network(config, names, self.dataset, everything, **placed)
         try:
             self.scorer = Scorer(self.network, config.batch_size)
         except ValueError as error:
@@ -251,6 +333,7 @@ class Cell:
 
     def _explain(self, video: Video, progress: Progress) -> str:
         start = time.perf_counter()
+        fold = prepare(self.network, self.dataset, video)
         stopwatch = Stopwatch(self.network.device)
         seeds = Seeds(self.seed, video.id)
         with stopwatch("decode"):
@@ -287,7 +370,7 @@ class Cell:
             write_arrays(folder / "explanation.npz", self._arrays(outcome))
             with stopwatch("visualization"):
                 self._draw(folder, video, outcome)
-            row = self._row(video, outcome, dict(stopwatch.seconds))
+            row = self._row(video, fold, outcome, dict(stopwatch.seconds))
             write_text(folder / "metrics.json", json.dumps(row, indent=2) + "\n")
         self.folder.write_table()
         return (
@@ -337,12 +420,13 @@ class Cell:
             **{f"regions_{name}": array for name, array in explanation.regions.arrays().items()},
         }
 
-    def _row(self, video: Video, outcome: Outcome, seconds: dict[str, float]) -> dict[str, Any]:
+    def _row(self, video: Video, fold: int | None, outcome: Outcome, seconds: dict[str, float]) -> dict[str, Any]:
         curves = outcome.curves
         predicted = int(outcome.probabilities.argmax())
         return {
             "video_id": video.id,
             "label": video.label,
+            **({} if fold is None else {"fold": fold}),
             "predicted": predicted,
             "target": outcome.target,
             "score": float(outcome.probabilities[outcome.target]),

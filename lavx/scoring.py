@@ -141,19 +141,14 @@ class Scorer:
         scores = torch.empty(len(coalitions), dtype=torch.float64, device=self.device)
         start = 0
         while start < len(coalitions):
-            size = self._size(regions.shape)
+            size = self.size(regions.shape)
             try:
                 with stopwatch("perturbation"):
                     clips = fill(regions.masks(coalitions[start : start + size]))
                 with stopwatch("inference"):
                     scores[start : start + len(clips)] = behavior(self.network(clips), target)
             except RuntimeError as error:
-                if not _out_of_memory(error) or size == 1:
-                    raise
-                self._sizes[regions.shape] = size // 2
-                log.warning("A batch of %d clips does not fit in memory; going on with %d.", size, size // 2)
-                if self.device.type == "cuda":
-                    torch.cuda.empty_cache()
+                self.halve(regions.shape, error)
                 continue
             start += len(clips)
             advance(len(clips))
@@ -167,7 +162,8 @@ class Scorer:
             )
         return result
 
-    def _size(self, shape: tuple[int, int, int]) -> int:
+    def size(self, shape: tuple[int, int, int]) -> int:
+        """How many clips of (T, H, W) a forward pass takes."""
         if shape not in self._sizes:
             if isinstance(self.batch_size, int):
                 self._sizes[shape] = self.batch_size
@@ -177,6 +173,20 @@ class Scorer:
                 fitting = max(1, _CPU_BATCH_VOXELS // int(np.prod(shape)))
                 self._sizes[shape] = min(64, 1 << (fitting.bit_length() - 1))
         return self._sizes[shape]
+
+    def halve(self, shape: tuple[int, int, int], error: RuntimeError) -> None:
+        """Take half as many clips of (T, H, W) from now on, where a pass failed for want of memory.
+
+        Raises:
+            RuntimeError: the given one, if it says something else or a single clip is too much.
+        """
+        size = self.size(shape)
+        if not _out_of_memory(error) or size == 1:
+            raise error
+        self._sizes[shape] = size // 2
+        log.warning("A batch of %d clips does not fit in memory; going on with %d.", size, size // 2)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def _what_the_gpu_holds(self, shape: tuple[int, int, int]) -> int:
         """The power of two that fills at most 70 % of the GPU's whole memory, by trying two clips."""

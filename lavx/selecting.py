@@ -8,31 +8,20 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from lavx.datasets.base import Video
+from lavx.answers import AnswerBook, Key, Reader
+from lavx.datasets.base import Dataset, Video
 from lavx.datasets.video import VideoError
 from lavx.errors import RequestError
 from lavx.files import write_text
+from lavx.networks.held_out import folds_of, prepare, sha256_for
 
 log = logging.getLogger(__name__)
-
-
-class Reader(Protocol):
-    """A network as far as a selection needs it."""
-
-    device: torch.device
-    weights: dict[str, Any]
-
-    def read(self, path: Path) -> Any:
-        """The clip of a video."""
-
-    def __call__(self, clips: torch.Tensor) -> torch.Tensor:
-        """Class scores before the softmax."""
 
 
 @dataclass(frozen=True)
@@ -56,38 +45,6 @@ def ask(network: Reader, video: Video) -> Answer:
     return Answer(int(probability.argmax()), float(probability[video.label]))
 
 
-class AnswerBook:
-    """All answers so far, in a file of one line each that survives an interruption.
-
-    Args:
-        path: the file; lines of another network's weights are passed over.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._answers: dict[tuple[str, str | None, str], Answer] = {}
-        if path.exists():
-            for line in path.read_text().splitlines():
-                try:
-                    net, sha256, video, predicted, score, error = json.loads(line)
-                except ValueError:
-                    continue  # the last line of a killed process
-                self._answers[net, sha256, video] = Answer(predicted, score, error)
-            if not path.read_text().endswith("\n"):
-                write_text(path, path.read_text() + "\n")
-
-    def get(self, net: str, sha256: str | None, video: Video) -> Answer | None:
-        """The answer, if it was given already."""
-        return self._answers.get((net, sha256, video.id))
-
-    def add(self, net: str, sha256: str | None, video: Video, answer: Answer) -> None:
-        """Keep an answer."""
-        self._answers[net, sha256, video.id] = answer
-        line = json.dumps([net, sha256, video.id, answer.predicted, answer.score, answer.error])
-        with self.path.open("a") as file:
-            file.write(line + "\n")
-
-
 def rounds(videos: Sequence[Video], n_videos: int) -> Iterator[Sequence[Video]]:
     """The drawn order in parts, so that few videos are classified in vain and networks rarely change."""
     start, size = 0, n_videos
@@ -102,7 +59,8 @@ def select(
     n_videos: int,
     seed: int,
     folder: Path,
-    dataset: str,
+    name: str,
+    dataset: Dataset | None = None,
 ) -> dict[str, Any]:
     """Draw videos until `n_videos` are right on all networks, or none are left.
 
@@ -112,35 +70,46 @@ def select(
         n_videos: how many are wanted.
         seed: seeds the order of drawing.
         folder: where answers and selection are written.
-        dataset: name of the dataset; names the files.
+        name: of the dataset; names the files.
+        dataset: the dataset, whose folds say by which weights a network with one file a fold judges a video.
 
     Returns:
-        The selection as it is written to `<folder>/<dataset>.json`.
+        The selection as it is written to `<folder>/<name>.json`.
     """
     labeled = [video for video in videos if video.label is not None]
     if not labeled:
-        raise RequestError(f"none of the {len(videos)} videos of {dataset} has a label; nothing can be selected")
+        raise RequestError(f"none of the {len(videos)} videos of {name} has a label; nothing can be selected")
     folder.mkdir(parents=True, exist_ok=True)
-    book = AnswerBook(folder / f"{dataset}.answers.jsonl")
+    book = AnswerBook(folder / f"{name}.answers.jsonl", Answer)
     order = np.random.default_rng(seed).permutation(len(labeled))
     drawn = [labeled[index] for index in order]
     built: dict[str, Reader] = {}
-    hashes: dict[str, str | None] = {}
     selected: list[dict[str, Any]] = []
     n_drawn, unreadable = 0, 0
-    with tqdm(total=n_videos, desc=f"select {dataset}", unit="video", disable=None, file=sys.stderr) as bar:
+
+    def answer_of(net: str, video: Video) -> Answer:
+        network = built[net]
+        try:
+            # By its path: a dataset drawn from another seed has other videos of the same ids.
+            key: Key = (net, sha256_for(network, dataset, video), str(video.path))
+            answer = book.get(key)
+            if answer is None:
+                prepare(network, dataset, video)
+                answer = ask(network, video)
+                book.add([(key, answer)])
+            return answer
+        except VideoError as error:
+            return Answer(None, None, str(error))
+
+    with tqdm(total=n_videos, desc=f"select {name}", unit="video", disable=None, file=sys.stderr) as bar:
         for part in rounds(drawn, n_videos):
             candidates = {video.id: (video, dict[str, float]()) for video in part}
             for net, build in networks.items():
                 if net not in built:
                     built[net] = build()
-                network = built[net]
-                sha256 = hashes.setdefault(net, network.weights.get("sha256"))
-                for video, scores in list(candidates.values()):
-                    answer = book.get(net, sha256, video)
-                    if answer is None:
-                        answer = ask(network, video)
-                        book.add(net, sha256, video, answer)
+                # Fold by fold, so that weights change as rarely as can be.
+                for video, scores in sorted(candidates.values(), key=lambda c: folds_of(dataset, [c[0]])):
+                    answer = answer_of(net, video)
                     if answer.error is not None:
                         unreadable += 1
                         log.warning("%s", answer.error)
@@ -158,16 +127,24 @@ def select(
             if len(selected) == n_videos:
                 break
     selection = {
-        "dataset": dataset,
+        "dataset": name,
         "seed": seed,
         "asked": n_videos,
         "drawn": n_drawn,
         "unreadable": unreadable,
-        "weights": {net: hashes.get(net) for net in networks},
+        "weights": {net: _hashes(built[net]) if net in built else None for net in networks},
         "videos": selected,
     }
-    write_text(folder / f"{dataset}.json", json.dumps(selection, indent=2) + "\n")
+    write_text(folder / f"{name}.json", json.dumps(selection, indent=2) + "\n")
     return selection
+
+
+def _hashes(network: Any) -> str | None | dict[int, str | None]:
+    """The SHA-256 of a network's weights; by fold where there is one file a fold."""
+    folds = getattr(network, "folds", None)
+    if folds:
+        return {fold: weights["sha256"] for fold, weights in folds.items()}
+    return network.weights.get("sha256")
 
 
 def read_selection(path: Path) -> list[str]:

@@ -30,7 +30,7 @@ def configure(tmp_path, monkeypatch):
 def test_the_gallery_shows_every_option_of_every_step(configure, tmp_path, capsys, monkeypatch):
     shown = {}
     monkeypatch.setattr(gallery, "draw_rows", lambda path, title, rows, columns: shown.update({path.stem: rows}))
-    assert command._gallery(configure("methods=[univariate]"), "tpn") == 0
+    assert command._gallery(configure("methods=[univariate]"), "shapes", "tpn") == 0
     names = {stem: [words.split("\n")[0] for words, _ in rows] for stem, rows in shown.items()}
     for step, stem in (("segmentation", "segmentations"), ("selection", "selections"), ("removal", "removals")):
         options = GlobalHydra.instance().config_loader().get_group_options(f"method/{step}")
@@ -52,4 +52,4 @@ def test_the_gallery_shows_every_option_of_every_step(configure, tmp_path, capsy
 )
 def test_an_unusable_request_is_refused(configure, override, message):
     with pytest.raises(RequestError, match=message):
-        command._gallery(configure(override), "tpn")
+        command._gallery(configure(override), "shapes", "tpn")

@@ -1,4 +1,4 @@
-"""A network of eight classes that needs no weights and no mmaction: it looks at mean colors."""
+"""A network of eight classes that needs no weights and no mmaction; a dataset in folds and weights for it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lavx import networks
+from lavx.datasets.base import Video
+from lavx.datasets.shapes import Shapes
 from lavx.datasets.video import probe, read_frames
 from lavx.networks.view import Clip, Geometry
 
 
 class ToyNetwork:
+    """It looks at mean colors."""
+
     name = "toy"
     weights: dict = {"file": None, "sha256": None}
 
@@ -31,3 +36,31 @@ class ToyNetwork:
 
     def __call__(self, clips: Tensor) -> Tensor:
         return torch.einsum("btc,tck->bk", clips.mean((2, 3)), self.weight)
+
+
+class FoldedShapes(Shapes):
+    """The embedded videos in two folds: even numbers and odd ones. The last is in none where asked for."""
+
+    def __init__(self, root: str, n_videos: int = 4, seed: int = 0, homeless: bool = False) -> None:
+        super().__init__(root, n_videos, seed)
+        self.homeless = homeless
+
+    def fold_of(self, video: Video) -> int:
+        number = int(video.id[-1])
+        if not video.id.startswith("shapes-") or self.homeless and number == self.n_videos - 1:
+            raise ValueError(f"{video.id} is in none of the 2 folds (toy).")
+        return number % 2
+
+
+def two_folds(folder: Path, net: str = "tpn") -> str:
+    """Write weights for two folds, the embedded ones and those one class off; returns the path with `{fold}`."""
+    embedded = Path(networks.__file__).parent / "weights" / f"shapes_{net}.pth"
+    content = torch.load(embedded, weights_only=True)
+    for fold in (0, 1):
+        state = {
+            key: value.roll(fold, 0) if key.startswith("cls_head.fc_cls.") else value
+            for key, value in content["state_dict"].items()
+        }
+        (folder / f"fold{fold}").mkdir(parents=True, exist_ok=True)
+        torch.save(content | {"state_dict": state}, folder / f"fold{fold}" / "best.pth")
+    return f"{folder}/fold{{fold}}/best.pth"

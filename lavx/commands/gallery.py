@@ -26,14 +26,15 @@ def _options(step: str) -> dict[str, Any]:
     return {name: build(node, f"{group}={name}") for name, node in nodes.items()}
 
 
-def _gallery(config: DictConfig, net_name: str) -> int:
+def _gallery(config: DictConfig, dataset_name: str, net_name: str) -> int:
     import torch
 
-    from lavx.cell import build
+    from lavx.cell import build, build_network
     from lavx.datasets.base import Video
     from lavx.datasets.video import VideoError
     from lavx.explainer import Seeds
     from lavx.gallery import draw_gallery
+    from lavx.networks.held_out import prepare
     from lavx.scoring import Scorer
 
     check_whole(config, "n_frames", 1)
@@ -42,12 +43,16 @@ def _gallery(config: DictConfig, net_name: str) -> int:
         name: build(hydra.compose("run", overrides=[f"method={name}"]).method, f"method={name}")
         for name in config.methods
     }
-    network = build(config.net, "net", classes=dataset.classes)
     try:
         if config.video is None:
             video = dataset.videos()[0]
         else:
             video = Video(Path(config.video).stem, Path(config.video).expanduser(), None)
+    except (OSError, ValueError) as error:
+        raise RequestError(str(error)) from error
+    network = build_network(config, (dataset_name, net_name), dataset, [video])
+    try:
+        prepare(network, dataset, video)
         clip = network.read(video.path)
         scorer = Scorer(network, config.batch_size)
     except (VideoError, OSError, ValueError) as error:
@@ -78,5 +83,5 @@ def _gallery(config: DictConfig, net_name: str) -> int:
 @hydra.main(version_base="1.3", config_path="pkg://lavx.conf", config_name="gallery")
 def main(config: DictConfig) -> int:
     """Draw the gallery as Hydra composed it; returns the exit status."""
-    net = HydraConfig.get().runtime.choices["net"]
-    return guarded(lambda: _gallery(config, net))
+    choices = HydraConfig.get().runtime.choices
+    return guarded(lambda: _gallery(config, choices["dataset"], choices["net"]))

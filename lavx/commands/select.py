@@ -15,7 +15,7 @@ from lavx.errors import RequestError, check_whole
 
 
 def _select(config: DictConfig, dataset_name: str, dataset_overrides: list[str]) -> int:
-    from lavx.cell import build
+    from lavx.cell import build, build_network
     from lavx.selecting import select
 
     check_whole(config, "n_videos", 1)
@@ -27,12 +27,13 @@ def _select(config: DictConfig, dataset_name: str, dataset_overrides: list[str])
 
     def builder(net: str) -> Callable[[], Any]:
         shared = [f"device={config.device}", f"precision={config.precision}"]
-        node = hydra.compose("run", overrides=[*dataset_overrides, f"net={net}", *shared])
-        return lambda: build(node.net, f"net={net}", classes=dataset.classes)
+        run = hydra.compose("run", overrides=[*dataset_overrides, f"net={net}", *shared])
+        run.name, run.outputs, run.trained = config.name, config.outputs, config.trained
+        return lambda: build_network(run, (dataset_name, net), dataset, videos, f"net={net}")
 
     networks = {net: builder(net) for net in config.nets}
     folder = Path(config.outputs) / config.name / "selections"
-    selection = select(videos, networks, config.n_videos, config.seed, folder, dataset_name)
+    selection = select(videos, networks, config.n_videos, config.seed, folder, dataset_name, dataset)
     n = len(selection["videos"])
     print(
         f"{n} of {selection['drawn']} drawn videos are classified right by all of {', '.join(config.nets)} "

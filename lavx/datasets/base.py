@@ -42,6 +42,19 @@ class Dataset(Protocol):
 
 
 @runtime_checkable
+class Folded(Dataset, Protocol):
+    """A dataset in folds, each held out once while a network is trained on the others."""
+
+    def fold_of(self, video: Video) -> int:
+        """The fold that holds a video out, from 0.
+
+        Raises:
+            ValueError: if no fold does.
+        """
+        ...
+
+
+@runtime_checkable
 class DrawnAnew(Dataset, Protocol):
     """A dataset whose videos are drawn by code, so that a training can have as many as it wants.
 

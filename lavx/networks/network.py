@@ -31,10 +31,12 @@ class Network:
             file name for one of lavx's own.
         checkpoint: `official` (the weights that mmaction2 publishes for `config`, downloaded once), a file, a
             URL, `embedded` (lavx's own for a `lavx:` config), or `random` (seeded; for tests and timings only).
+            A path with `{fold}` in it means one file a fold.
         classes: class names in the order of the network's outputs.
         device: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:N`.
         precision: of the convolutions and matrix products: `fp32`, `bf16` or `fp16`. Logits are float32.
         trust_checkpoint: load a checkpoint that holds arbitrary Python objects, which can run code on loading.
+        folds: whose files are needed, where there is one a fold; the network begins with the first.
 
     Attributes:
         name: as above.
@@ -42,6 +44,8 @@ class Network:
         n_classes: their number.
         device: where the network is and clips must be.
         weights: `file` (as found; a name for what lavx ships) and `sha256` of it; None for random weights.
+            Where there is one file a fold, `file` is the path with `{fold}`, and `folds` has these two by fold.
+        folds: that, where there is one file a fold; else empty.
 
     Raises:
         ValueError: if the weights do not fit the network, the network does not fit the classes, a weights file
@@ -58,6 +62,7 @@ class Network:
         device: str = "auto",
         precision: str = "fp32",
         trust_checkpoint: bool = False,
+        folds: Sequence[int] = (),
     ) -> None:
         if precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision}.")
@@ -65,6 +70,9 @@ class Network:
         self.classes = tuple(classes)
         self.n_classes = len(self.classes)
         self._dtype = PRECISIONS[precision]
+        self._trust = trust_checkpoint
+        self._fold: int | None = None
+        self._dates: dict[int, int] = {}  # by fold, when the file was written that was hashed
 
         settings = openmmlab.read_config(weights.config_file(config))
         n_outputs = settings.model.cls_head.num_classes
@@ -76,13 +84,15 @@ class Network:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(RANDOM_SEED)
             self._recognizer = openmmlab.build_recognizer(settings.model)
-        self.name, self.weights = self._load(name, config, checkpoint, trust_checkpoint)
+        self.folds: dict[int, dict[str, str | None]] = {}
+        self.weights: dict[str, Any]
+        self.name, self.weights = self._load(name, config, checkpoint, folds)
 
         self._view = View(settings, self.name, config)
         self._read_normalization()
         self._place()
 
-    def _load(self, name: str, config: str, checkpoint: str, trust: bool) -> tuple[str, dict[str, str | None]]:
+    def _load(self, name: str, config: str, checkpoint: str, folds: Sequence[int]) -> tuple[str, dict[str, Any]]:
         """Give the recognizer its weights; return the network's name and where the weights came from."""
         if checkpoint == "random":
             logger.warning(
@@ -91,13 +101,45 @@ class Network:
                 name,
             )
             return f"{name}-random", {"file": f"random (seed {RANDOM_SEED})", "sha256": None}
+        if weights.FOLD in checkpoint:
+            for fold, path in weights.fold_files(config, checkpoint, folds).items():
+                self._dates[fold] = path.stat().st_mtime_ns
+                self.folds[fold] = {"file": str(path), "sha256": weights.check_hash(path)}
+            self.take_fold(folds[0])
+            return name, {"file": checkpoint, "sha256": None, "folds": self.folds}
         path = weights.weights_file(config, checkpoint)
         sha256 = weights.check_hash(path)
-        content = weights.read_checkpoint(path, trust)
-        weights.check_classes(path, content, self.classes)
-        weights.fill(self._recognizer, content["state_dict"], path)
+        self._fill(path)
         embedded = checkpoint == "embedded"
         return name, {"file": f"{weights.OWN}{path.name}" if embedded else str(path), "sha256": sha256}
+
+    def _fill(self, path: Path) -> None:
+        """Copy the weights of a file into the recognizer, whose device, number types and layouts stay."""
+        content = weights.read_checkpoint(path, self._trust)
+        weights.check_classes(path, content, self.classes)
+        weights.fill(self._recognizer, content["state_dict"], path)
+
+    def take_fold(self, fold: int) -> None:
+        """Take the weights of one fold; nothing happens where they are there already.
+
+        Each change reads the file again, which takes a second at most; to keep five folds of TimeSformer in memory
+        would take 2.4 GB.
+
+        Raises:
+            ValueError: if the fold is none of `folds`, or its file is another than at the beginning.
+            OSError: if its file is gone.
+        """
+        if fold == self._fold:
+            return
+        if fold not in self.folds:
+            raise ValueError(f"there are no weights of fold {fold}, only of {', '.join(map(str, self.folds))}.")
+        path = Path(str(self.folds[fold]["file"]))
+        date = path.stat().st_mtime_ns
+        if date != self._dates[fold] and weights.check_hash(path) != self.folds[fold]["sha256"]:
+            raise ValueError(f"{path} has changed since it was first read. Give the same command again.")
+        self._fold = None  # neither one nor the other, should it be interrupted
+        self._fill(path)
+        self._fold, self._dates[fold] = fold, date
 
     def _read_normalization(self) -> None:
         """Take mean, standard deviation and order of channels from the recognizer."""

@@ -22,6 +22,7 @@ from lavx.networks import openmmlab
 logger = logging.getLogger(__name__)
 
 OWN = "lavx:"  # prefix of the names of lavx's own configs
+FOLD = "{fold}"  # in the path of a checkpoint: there is one file a fold
 
 _FOLDER = Path(__file__).parent
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8})\.pth$")  # as OpenMMLab names what it publishes
@@ -50,10 +51,10 @@ def weights_file(config: str, checkpoint: str) -> Path:
         return path
     if checkpoint == "official":
         return _download(_official(config))
-    if re.match(r"https?://", checkpoint):
+    if _is_url(checkpoint):
         return _download(checkpoint)
     path = Path(checkpoint).expanduser()
-    if not path.is_file():
+    if not _is_file(checkpoint):
         try:
             hint = f"mmaction2 publishes weights for this config at {_official(config)}: put them there, or use "
             hint += "net.checkpoint=official to have them downloaded."
@@ -61,6 +62,37 @@ def weights_file(config: str, checkpoint: str) -> Path:
             hint = "Give the path or URL of the weights."
         raise FileNotFoundError(f"net.checkpoint={checkpoint}: there is no such file. {hint}")
     return path
+
+
+def fold_files(config: str, checkpoint: str, folds: Sequence[int]) -> dict[int, Path]:
+    """Find the files of a checkpoint with `{fold}` in its path.
+
+    Raises:
+        ValueError: if there are no folds.
+        FileNotFoundError: if files are not there; it names all of them.
+    """
+    if not folds:
+        raise ValueError(
+            f"net.checkpoint={checkpoint} means one file a fold, but the dataset has no folds; give the path of "
+            f"one file, without {FOLD}."
+        )
+    names = {fold: checkpoint.replace(FOLD, str(fold)) for fold in folds}
+    missing = {fold: name for fold, name in names.items() if not (_is_url(name) or _is_file(name))}
+    if missing:
+        numbers = ",".join(map(str, missing))
+        raise FileNotFoundError(
+            f"net.checkpoint={checkpoint}: there is no {', '.join(missing.values())}. "
+            f"lavx train -m dataset=... net=... fold={numbers} makes what is missing."
+        )
+    return {fold: weights_file(config, name) for fold, name in names.items()}
+
+
+def _is_url(checkpoint: str) -> bool:
+    return re.match(r"https?://", checkpoint) is not None
+
+
+def _is_file(checkpoint: str) -> bool:
+    return Path(checkpoint).expanduser().is_file()
 
 
 def _official(config: str) -> str:
