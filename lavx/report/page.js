@@ -42,7 +42,10 @@
     made.className = "card";
     if (entry.overlay) {
       const video = element("video", "", made);
-      Object.assign(video, { muted: true, loop: true, playsInline: true, controls: true, preload: "metadata" });
+      Object.assign(video, { muted: true, loop: true, playsInline: true, tabIndex: 0, preload: "metadata" });
+      // The controls would cover half of so small a picture: they come when asked for.
+      for (const [shown, events] of [[true, ["pointerenter", "focus"]], [false, ["pointerleave", "blur"]]])
+        for (const event of events) video.addEventListener(event, () => { video.controls = shown; });
       video.dataset.src = entry.overlay;
       video.setAttribute("aria-label", `clip and explanation by ${entry.method_title} of ${entry.video}`);
     } else {
