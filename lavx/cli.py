@@ -13,6 +13,7 @@ COMMANDS = {
     "status": "show which cells of a sweep are done, running, failed or waiting, and the time left",
     "select": "draw videos that all networks classify right",
     "train": "fit a network to a dataset, or to its folds",
+    "evaluate": "say how often a network is right on a dataset, and what it takes for what",
     "gallery": "draw what every option of every step does to one clip",
     "data": "check a dataset: counts, what is missing or unreadable, a contact sheet",
     "report": "make tables, figures, the checked claims and a page from the results",

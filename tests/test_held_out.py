@@ -254,7 +254,7 @@ def test_the_gallery_takes_the_video_s_own_fold(configure, monkeypatch, tmp_path
 def test_the_trained_network_of_a_dataset_is_chosen(dataset, weights, net):
     with initialize_config_module("lavx.conf", version_base="1.3"):
         chosen = [f"dataset={dataset}", f"net={net}", "name=mine", "outputs=here"]
-        for command in ("run", "gallery"):
+        for command in ("run", "evaluate", "gallery"):
             config = compose(command, overrides=chosen)
             assert config.net.config == f"here/mine/training/{dataset}/{net}/config.py"
             assert config.net.checkpoint == f"here/mine/training/{dataset}/{net}/{weights}"

@@ -46,7 +46,7 @@ class FoldedShapes(Shapes):
         self.homeless = homeless
 
     def fold_of(self, video: Video) -> int:
-        number = int(video.id[-1])
+        number = int(video.id[-4:])
         if not video.id.startswith("shapes-") or self.homeless and number == self.n_videos - 1:
             raise ValueError(f"{video.id} is in none of the 2 folds (toy).")
         return number % 2

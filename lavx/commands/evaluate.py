@@ -1,0 +1,182 @@
+"""`lavx evaluate`: how often a network is right on a dataset, and what it takes for what."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+from tqdm import tqdm
+
+from lavx.commands import INTERRUPTED, OK, SOME_FAILED, gathering, guarded
+from lavx.errors import RequestError, check_whole
+
+if TYPE_CHECKING:
+    from lavx.datasets.base import Dataset, Video
+    from lavx.evaluating import Judged
+
+_MOST_LINES = 10  # of the same kind
+
+
+@hydra.main(version_base="1.3", config_path="pkg://lavx.conf", config_name="evaluate")
+def _main(config: DictConfig) -> int:
+    """Evaluate as Hydra composed it; returns the exit status. In a sweep this may be another process."""
+    runtime = HydraConfig.get().runtime
+    here = Path(runtime.cwd)
+    if here.is_dir() and here != Path.cwd():
+        os.chdir(here)  # a Ray worker starts elsewhere
+    return guarded(lambda: evaluate(config, (runtime.choices["dataset"], runtime.choices["net"])))
+
+
+def main() -> None:
+    """Evaluate what Hydra composes: a network, or several in a sweep."""
+    with gathering(sys.argv[1:]):
+        _main()
+
+
+def evaluate(config: DictConfig, names: tuple[str, str]) -> int:
+    """Classify videos and write what comes of it to `<outputs>/<name>/evaluation/<dataset>/<net>/`."""
+    from lavx.cell import build, logging_to
+    from lavx.datasets.check import draw
+
+    check_whole(config, "n_videos", 1, or_null=True)
+    check_whole(config, "seed", 0)
+    check_whole(config, "workers", 1)
+    dataset = build(config.dataset, "dataset")
+    try:
+        every = dataset.videos()
+    except (OSError, ValueError) as error:
+        raise RequestError(str(error)) from error
+    labeled = [video for video in every if video.label is not None]
+    if not labeled:
+        raise RequestError(f"none of the {len(every)} videos of {names[0]} has a label; nothing can be evaluated")
+    videos = draw(labeled, config.n_videos, config.seed)
+    folder = Path(config.outputs) / config.name / "evaluation" / Path(*names)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with logging_to(folder / "run.log", logging.ERROR):  # a bar is on the terminal
+            return _evaluate(config, names, dataset, videos, len(every) - len(labeled), folder)
+    except OSError as error:
+        raise RequestError(
+            f"cannot write to {folder} ({error.strerror or error}). Finished videos stay; the same command goes "
+            "on once there is room. Or give another root folder: outputs=/some/folder"
+        ) from error
+
+
+def _evaluate(
+    config: DictConfig,
+    names: tuple[str, str],
+    dataset: Dataset,
+    videos: Sequence[Video],
+    n_unlabeled: int,
+    folder: Path,
+) -> int:
+    import torch
+
+    from lavx import workers
+    from lavx.answers import AnswerBook
+    from lavx.cell import build_network
+    from lavx.evaluating import Evaluator, Prediction, write_evaluation
+    from lavx.results import environment
+
+    with workers.device(config.device) as device:
+        placed = {"device": device} if "device" in config.net else {}
+        network = build_network(config, names, dataset, videos, **placed)
+        book = AnswerBook(folder / "answers.jsonl", Prediction)
+        about = f"{config.net.get('config')} {config.precision}"
+        try:
+            evaluator = Evaluator(network, dataset, book, about, config.batch_size, config.workers)
+        except ValueError as error:
+            raise RequestError(str(error)) from error
+        missing = len(evaluator.missing(videos))
+        if missing < len(videos):
+            print(f"{len(videos) - missing} of {len(videos)} videos are done already.", flush=True)
+        words = f"evaluate {' '.join(names)}"
+        try:
+            with tqdm(total=missing, desc=words, unit="video", disable=None, leave=False, file=sys.stderr) as bar:
+                evaluator(videos, bar.update)
+        except KeyboardInterrupt:
+            n_done = len(videos) - len(evaluator.missing(videos))
+            print(
+                f"\nlavx: interrupted; {n_done} of {len(videos)} videos are done and stay in {folder}. The same "
+                "command goes on from there.",
+                file=sys.stderr,
+            )
+            return INTERRUPTED
+    place = torch.cuda.get_device_name(network.device) if network.device.type == "cuda" else str(network.device)
+    more = {
+        "without_label": n_unlabeled,
+        "precision": config.precision,
+        **environment(network.weights, place, config.seed),
+    }
+    judged = evaluator.judged(videos)
+    summary = write_evaluation(folder, names, judged, dataset.classes, more)
+    print("\n".join(_lines(names, summary, judged, dataset.classes)))
+    picture = ", confusion.png" if summary["n"] else ""
+    print(f"Results: {folder.resolve()}: accuracy.json, predictions.csv, classes.csv{picture}")
+    return SOME_FAILED if summary["failed"] else OK
+
+
+def _lines(
+    names: Sequence[str], summary: Mapping[str, Any], judged: Sequence[Judged], classes: Sequence[str]
+) -> list[str]:
+    """The short table; also the worst classes where there are too many for a picture with names."""
+    from lavx.confusion import MOST_NAMES
+    from lavx.evaluating import class_rows, confusion_of, confusions
+
+    lines = [f"{' '.join(names)}: {summary['n']} videos, {len(classes)} classes; % right:"]
+    for key, words in (("top1", "top-1"), ("top5", "top-5")):
+        interval = summary[f"{key}_interval"]
+        more = f"  (95 % interval {_percent(interval[0])} to {_percent(interval[1])})" if interval else ""
+        lines.append(f"  {words:15} {_percent(summary[key]):>5}{more}")
+    lines.append(f"  mean of classes {_percent(summary['mean_class_accuracy']):>5}")
+    lines += _fold_lines(summary)
+    if len(classes) > MOST_NAMES:
+        matrix = confusion_of(judged, len(classes))
+        rows = [row for row in class_rows(matrix, classes) if row["n"]]
+        rows.sort(key=lambda row: row["recall"])
+        lines.append("  worst classes")
+        for row in rows[:_MOST_LINES]:
+            taken = f", {row['mistakes']} taken for {row['mistake']}" if row["mistake"] else ""
+            lines.append(f"    {row['class']}: {row['right']} of {row['n']} right{taken}")
+        lines.append("  most frequent mistakes")
+        for label, predicted, n in confusions(matrix)[:_MOST_LINES]:
+            lines.append(f"    {classes[label]} taken for {classes[predicted]}: {n}")
+    if summary["without_label"]:
+        lines.append(f"  without label {summary['without_label']}, left out")
+    failed = [each for each in judged if each.prediction.error is not None]
+    if failed:
+        lines.append(f"  failed {len(failed)}")
+        lines += [f"    {each.video.id}: {each.prediction.error}" for each in failed[:_MOST_LINES]]
+        if len(failed) > _MOST_LINES:
+            lines.append(f"    and {len(failed) - _MOST_LINES} more, in predictions.csv")
+    return lines
+
+
+def _fold_lines(summary: Mapping[str, Any]) -> list[str]:
+    """A line a fold, and their mean and standard deviation."""
+    if "folds" not in summary:
+        return []
+    keys = ("top1", "top5", "mean_class_accuracy")
+    lines = ["  fold    videos          top-1          top-5      mean of classes"]
+    for fold in summary["folds"]:
+        one, five, mean = (_percent(fold[key]) for key in keys)
+        lines.append(f"  {fold['fold']:<8}{fold['n']:>6}{one:>15}{five:>15}{mean:>21}")
+    one, five, mean = (_with_sd(summary["over_folds"][key]) for key in keys)
+    lines.append(f"  mean ± sd     {one:>15}{five:>15}{mean:>21}")
+    return lines
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f}"
+
+
+def _with_sd(value: Mapping[str, float | None]) -> str:
+    sd = "" if value["sd"] is None else f" ± {_percent(value['sd'])}"
+    return _percent(value["mean"]) + sd
