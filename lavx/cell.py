@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
-from lavx import grid, panel, workers
+from lavx import grid, panel, trained, workers
 from lavx.datasets.base import Dataset, Folded, Video
 from lavx.datasets.video import VideoError
 from lavx.errors import RequestError, check_whole
@@ -52,8 +52,6 @@ _NOT_PART_OF_A_RUN = (
     "threads",
     "roots",
 )
-
-_USUAL = {"name": "default", "outputs": "outputs"}  # so that messages need not tell them
 
 _STAGES = ("decode", "segmentation", "perturbation", "inference", "summary", "metrics", "visualization")
 
@@ -103,39 +101,9 @@ def build_network(
                 f"{', '.join(video.id for video in videos[:3])} out; give the path of one of the files, without "
                 f"{FOLD}"
             )
-    _check_trained(config, names, folds)
+    trained.check_there(config, names, folds)
+    trained.check_split(config, folds)
     return build(config.net, key, classes=dataset.classes, **extra)
-
-
-def _check_trained(config: DictConfig, names: Sequence[str], folds: Sequence[int]) -> None:
-    """Refuse a network that `lavx train` has still to make, saying how."""
-    trained = Path(config.trained)
-    paths = [Path(str(config.net.get(part))) for part in ("config", "checkpoint")]
-    files = {
-        (fold, Path(str(path).replace(FOLD, str(fold))))
-        for path in paths
-        if path.is_relative_to(trained)
-        for fold in (folds if FOLD in str(path) else (None,))
-    }
-    missing = [(fold, path) for fold, path in sorted(files, key=str) if not path.expanduser().is_file()]
-    if not missing:
-        return
-    dataset, net = names[:2]
-    command = ["lavx train", f"dataset={dataset}", f"net={net}"]
-    command += [f"{part}={config[part]}" for part, usual in _USUAL.items() if str(config[part]) != usual]
-    lacking = sorted({fold for fold, _ in missing if fold is not None}) or list(folds)
-    if lacking:
-        command.append(f"fold={','.join(map(str, lacking))}")
-        command[0] += " -m" * (len(lacking) > 1)
-    place = Path(config.outputs) / config.name / "training"
-    there = "" if trained == place else f", in {place}"
-    alone = f" dataset.fold={lacking[0]} needs fold {lacking[0]} alone." if len(folds) > 1 else ""
-    raise RequestError(
-        f"net={net} is not trained on dataset={dataset} yet: there is no "
-        f"{', '.join(str(path) for _, path in missing)}. {' '.join(command)} makes what is missing{there}.{alone} "
-        "For a network that is elsewhere give net.config=... and net.checkpoint=..., or trained=..., the folder "
-        "of all trained networks."
-    )
 
 
 def _identity(config: DictConfig) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from lavx.files import write_text
 
 STATUS = "status.json"
 _WORKERS = ".workers"
+_OTHERS = ("training", "evaluation")  # folders beside those of the datasets, that may hold files of the same names
 _STALE = 600  # seconds after which a half-written file is no one's, where no worker lives
 FINISHED = ("done", "skipped")
 
@@ -225,9 +226,14 @@ def status(root: Path, cell: tuple[str, str, str], since: str = "") -> Status:
     return Status(cell, state, done, failed, total, content.get("seconds_per_video"), workers, error)
 
 
+def cell_files(root: Path, name: str) -> list[Path]:
+    """The files of a name in the cells' folders under `<outputs>/<name>`."""
+    return sorted(file for file in root.glob(f"[!.]*/[!.]*/[!.]*/{name}") if file.parts[-4] not in _OTHERS)
+
+
 def cells(root: Path) -> list[tuple[str, str, str]]:
     """All cells under `<outputs>/<name>`."""
-    files = [*root.glob(f"[!.]*/*/*/{STATUS}"), *root.glob("[!.]*/*/*/config.yaml")]
+    files = [*cell_files(root, STATUS), *cell_files(root, "config.yaml")]
     return sorted({(p[-4], p[-3], p[-2]) for p in (file.parts for file in files)})
 
 

@@ -121,6 +121,14 @@ def test_status_prints_the_table_and_names_what_there_is(tmp_path, capsys):
     assert "unknown argument 'nmae=study'" in capsys.readouterr().err
 
 
+def test_trainings_and_evaluations_are_no_cells(tmp_path):
+    make(tmp_path, state="done", total=1)
+    for other in ("training", "evaluation"):
+        make(tmp_path, (other, "jhmdb21", "tpn"), state="done", total=1)
+        (tmp_path / other / "jhmdb21" / "tpn" / "config.yaml").touch()
+    assert grid.cells(tmp_path) == [ONE] and grid.cell_files(tmp_path, "config.yaml") == []
+
+
 def launcher(name, **settings):
     return {"_target_": f"hydra_plugins.hydra_{name}_launcher.x"} | settings
 

@@ -271,7 +271,7 @@ def test_the_trained_network_of_a_dataset_is_chosen(dataset, weights, net):
             "folded",
             [],
             ["config.py", "fold0/best.pth", "fold1/best.pth"],
-            r"lavx train -m dataset=folded net=tpn fold=0,1 makes .* dataset\.fold=0 needs fold 0 alone\.",
+            r"lavx train -m dataset=folded net=tpn fold=0,1 makes .* dataset\.fold=0 needs one of the folds alone",
         ),
         ("folded", ["trained=FOLDER"], ["config.py"], r"makes what is missing, in outputs/default/training\."),
     ],
@@ -304,6 +304,28 @@ def test_one_missing_fold_is_trained_alone(root, tmp_path, weights):
     ):
         build_network(config, ("folded", "tpn"), dataset, dataset.videos())
     assert build_network(config, ("folded", "tpn"), dataset, dataset.videos()[::2]).folds.keys() == {0}
+
+
+@pytest.mark.parametrize("key, value", [("k", 3), ("seed", 1), ("split_kind", "by_subject"), ("split", 2)])
+def test_a_network_of_another_split_is_refused(root, tmp_path, key, value):
+    path = two_folds(tmp_path)
+    split = {"part": "test", "split": 1, "split_kind": "stratified", "k": 2, "seed": 0}
+    with initialize_config_module("lavx.conf", version_base="1.3"):
+        config = compose("run")
+    config.net.checkpoint = path
+    dataset = FoldedShapes(root)
+    for fold in (0, 1):
+        stored = {"dataset": {"_target_": "toy.FoldedShapes", "root": "elsewhere", **split}}
+        (tmp_path / f"fold{fold}" / "config.yaml").write_text(yaml.safe_dump(stored))
+    given = {"_target_": "toy.FoldedShapes", "root": str(root), **split, "part": "train"}
+    config.dataset = OmegaConf.create(given)
+    assert build_network(config, ("folded", "tpn"), dataset, dataset.videos())
+    config.dataset[key] = value
+    message = rf"fold0/best\.pth was trained with dataset\.{key}={split[key]}, and dataset\.{key}={value} is asked"
+    with pytest.raises(RequestError, match=message):
+        build_network(config, ("folded", "tpn"), dataset, dataset.videos())
+    config.dataset._target_ = "toy.Other"  # its seed is that of something else
+    assert build_network(config, ("folded", "tpn"), dataset, dataset.videos())
 
 
 def test_select_looks_where_the_networks_were_trained(root, tmp_path, monkeypatch):

@@ -62,6 +62,8 @@ def evaluate(config: DictConfig, names: tuple[str, str]) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         with logging_to(folder / "run.log", logging.ERROR):  # a bar is on the terminal
             return _evaluate(config, names, dataset, videos, len(every) - len(labeled), folder)
+    except BrokenPipeError:
+        raise  # nobody reads what is printed: the folder is fine
     except OSError as error:
         raise RequestError(
             f"cannot write to {folder} ({error.strerror or error}). Finished videos stay; the same command goes "

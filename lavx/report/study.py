@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lavx import grid
 from lavx.errors import RequestError
 
 METHODS = ("lime", "kernel_shap", "rise", "loco", "univariate", "occlusion")
@@ -118,9 +119,9 @@ def read_study(
     command = "lavx run" if (str(outputs), name) == ("outputs", "default") else (
         f"lavx run name={name} outputs={outputs}"
     )  # fmt: skip
-    cells = sorted(path.parent for path in folder.glob("[!.]*/[!.]*/[!.]*/config.yaml"))
+    cells = [file.parent for file in grid.cell_files(folder, "config.yaml")]
     if not cells:
-        known = sorted({p.parents[3].name for p in outputs.glob("[!.]*/[!.]*/[!.]*/[!.]*/config.yaml")})
+        known = sorted(place.name for place in outputs.glob("[!.]*") if grid.cell_files(place, "config.yaml"))
         hint = f" There are runs named {', '.join(known)}: name=..." if known else ""
         raise RequestError(f"{folder} holds no results. First run: {command}.{hint}")
     rows: list[dict[str, Any]] = []
