@@ -103,7 +103,8 @@ def claim(path: Path, config: dict[str, Any], environment: dict[str, Any]) -> No
     """Make a folder that of one configuration.
 
     Raises:
-        RequestError: if it already belongs to another, naming the keys that differ.
+        RequestError: if it already belongs to another, naming the keys that differ; or was made with other weights
+            in the same place.
     """
     file = path / "config.yaml"
     if file.exists():
@@ -114,9 +115,32 @@ def claim(path: Path, config: dict[str, Any], environment: dict[str, Any]) -> No
                 f"{path} holds a run with another configuration (there -> asked for now):\n  {lines}\n"
                 "Give this run a folder of its own with name=..., or delete that one."
             )
+        _check_weights(path, environment.get("weights", {}))
         return
     write_text(path / "environment.json", json.dumps(environment, indent=2) + "\n")
     write_text(file, yaml.safe_dump(config, sort_keys=False))
+
+
+def _check_weights(path: Path, weights: dict[str, Any]) -> None:
+    """Refuse to go on with weights that have changed since: half of the results would be another network's."""
+    try:
+        stored = json.loads((path / "environment.json").read_text())["weights"]
+    except (OSError, ValueError, KeyError):
+        return
+    old, new = _hashes(stored), _hashes(weights)
+    changed = [name for name in old if name in new and old[name] != new[name]]
+    if changed:
+        listed = ", ".join(f"{name}{old[name][:8]} -> {new[name][:8]}" for name in changed)
+        raise RequestError(
+            f"{path} was made with other weights: {stored['file']} has changed since (SHA-256 {listed}). Give "
+            "this run a folder of its own with name=..., or delete that one."
+        )
+
+
+def _hashes(weights: dict[str, Any]) -> dict[str, str]:
+    """The SHA-256 of each file of weights, by what to call it."""
+    parts = {"": weights} | {f"fold {fold}: ": part for fold, part in weights.get("folds", {}).items()}
+    return {name: part["sha256"] for name, part in parts.items() if part.get("sha256")}
 
 
 def holds(path: Path, config: dict[str, Any]) -> bool:

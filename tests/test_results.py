@@ -22,6 +22,34 @@ def test_another_configuration_into_the_same_folder_is_refused(tmp_path):
         RunFolder(tmp_path).claim({"method": {"n": 2}}, {})
 
 
+@pytest.mark.parametrize(
+    ("weights", "later", "message"),
+    [
+        ({"file": "a.pth", "sha256": "1" * 64}, {"file": "a.pth", "sha256": "2" * 64}, r"11111111 -> 22222222\)"),
+        (
+            {
+                "file": "fold{fold}.pth",
+                "sha256": None,
+                "folds": {0: {"sha256": "1" * 64}, 1: {"sha256": "3" * 64}},
+            },
+            {
+                "file": "fold{fold}.pth",
+                "sha256": None,
+                "folds": {0: {"sha256": "1" * 64}, 1: {"sha256": "4" * 64}},
+            },
+            r"\(SHA-256 fold 1: 33333333 -> 44444444\)",
+        ),
+    ],
+)
+def test_weights_that_changed_since_are_refused(tmp_path, weights, later, message):
+    folder = RunFolder(tmp_path)
+    folder.claim({"n": 1}, {"weights": weights})
+    folder.claim({"n": 1}, {"weights": weights})
+    with pytest.raises(RequestError, match=f"was made with other weights: .*pth has changed since .*{message}"):
+        folder.claim({"n": 1}, {"weights": later})
+    folder.claim({"n": 1}, {"weights": {"file": "random (seed 0)", "sha256": None}})
+
+
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(RequestError, match="cannot write to .*outputs="):

@@ -122,8 +122,8 @@ class Network:
     def take_fold(self, fold: int) -> None:
         """Take the weights of one fold; nothing happens where they are there already.
 
-        Each change reads the file again: 0.8 s for TimeSformer's 486 MB on two cores of a CPU, measured with the file
-        in the system's cache. To keep five folds of it in memory would take 2.4 GB.
+        Each change reads the file again: 0.8 s for TimeSformer's 486 MB on two cores of a CPU, measured with the
+        file in the system's cache. To keep five folds of it in memory would take 2.4 GB.
 
         Raises:
             ValueError: if the fold is none of `folds`, or its file is another than at the beginning.
