@@ -13,9 +13,11 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,6 +47,7 @@ from lavx.networks.view import View
 _NOT_PART_OF_A_TRAINING = ("name", "outputs", "device", "threads", "tensorboard")
 _HELD_OUT_PARTS = {"train": "test", None: "test"}  # what to judge by where the configuration's part says nothing
 _LOSSES_A_LINE = 10  # steps whose mean loss is one line of the history
+_SECONDS_A_WRITE = 20
 
 
 class Training:
@@ -92,9 +95,16 @@ class Training:
             with logging_to(self.folder / "run.log"):
                 return self._run()
         except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+                raise
             raise RequestError(
-                f"cannot write to {self.folder} ({error.strerror or error}). The same command goes on from the "
-                "last checkpoint once there is room."
+                f"cannot write to {self.folder} ({error.strerror}). The same command goes on from the last "
+                "checkpoint once there is room."
+            ) from error
+        except torch.OutOfMemoryError as error:
+            raise RequestError(
+                f"{self._title()}: the GPU's memory is too small for {self.recipe.batch_size} clips a step; take "
+                f"a smaller training.batch_size, under another name=... or after deleting {self.folder}"
             ) from error
         finally:
             lock.release()
@@ -109,7 +119,10 @@ class Training:
         dataset, held_out = self._parts
         classes = dataset.classes
         net = self.config.net
-        settings = openmmlab.read_config(weights.config_file(net.config))
+        try:
+            settings = openmmlab.read_config(weights.config_file(net.config))
+        except OSError as error:
+            raise RequestError(str(error)) from error
         settings = trainer.with_classes(settings, len(classes))
         start, weights_of = self._start(settings)
         try:
@@ -117,9 +130,6 @@ class Training:
             clips, counts = self._clips(dataset, held_out, settings, view)
         except ValueError as error:
             raise RequestError(str(error)) from error
-        environment = results.environment(weights_of, str(self.place), self.config.seed)
-        results.claim(self.folder, self.identity, environment)
-        write_text(self.parent / "config.py", _dumped(settings))
         training = trainer.Training(
             folder=self.folder / "runner",
             settings=settings,
@@ -142,6 +152,13 @@ class Training:
                 **counts,
             },
         )
+        try:
+            trainer.check(training)
+        except ValueError as error:
+            raise RequestError(str(error)) from error
+        environment = results.environment(weights_of, str(self.place), self.config.seed)
+        results.claim(self.folder, self.identity, environment)
+        write_text(self.parent / "config.py", _dumped(settings))
         print(
             f"{self._title()}: {counts['n_training']} videos to learn from, {counts['n_held_out']} held out, "
             f"{len(classes)} classes, {training.total_steps} steps of {self.recipe.batch_size} on {self.place}, "
@@ -157,7 +174,9 @@ class Training:
             )
             return 130
         except FloatingPointError as error:
-            raise RequestError(f"{self._title()}: {error}") from error
+            raise RequestError(
+                f"{self._title()}: {error}; under another name=... or after deleting {self.folder}"
+            ) from error
         return self._close()
 
     def _fit(self, training: trainer.Training) -> None:
@@ -178,7 +197,10 @@ class Training:
                 tqdm.write(f"{words}median score {values['median_score']:.3f}", file=sys.stdout)
                 sys.stdout.flush()
 
-            trainer.fit(training, trainer.Observer(stepped, validated))
+            try:
+                trainer.fit(training, trainer.Observer(stepped, validated))
+            finally:
+                history.write()
         meta = torch.load(self.folder / "best.pth", weights_only=True)["meta"]
         write_text(self.folder / "accuracy.json", json.dumps(meta, indent=2) + "\n")
 
@@ -187,9 +209,11 @@ class Training:
         meta = json.loads((self.folder / "accuracy.json").read_text())
         few = len(meta["classes"]) <= 5
         top5 = "" if few else f", top-5 {meta['top5']:.1%}"
-        print(f"{self._title()}: top-1 {meta['top1']:.1%}{top5} on {meta['n_held_out']} held-out videos")
+        looks = int(pd.read_csv(self.folder / "history.csv").top1.notna().sum())
+        best = f", the best of {looks} looks at them" if looks > 1 else ""
+        print(f"{self._title()}: top-1 {meta['top1']:.1%}{top5} on {meta['n_held_out']} held-out videos{best}")
         if self.config.fold is not None:
-            print(_write_folds(self.parent))
+            print(_write_folds(self.parent, self.identity))
         print(f"Results: {self.folder.resolve()}")
         return 0
 
@@ -263,7 +287,7 @@ class Training:
         infos = {name: info for name, info in found.items() if isinstance(info, VideoInfo)}
         clips = (
             trainer.TrainingClips(usable[0], infos, settings, self.config.net.config, view.layout, seed),
-            trainer.HeldOutClips(usable[1], view),
+            trainer.HeldOutClips(usable[1], infos, view),
         )
         counts = {"n_training": len(usable[0]), "n_held_out": len(usable[1]), "n_left_out": n_left_out}
         return clips, counts
@@ -307,6 +331,7 @@ class _History:
         if file.exists():
             self.rows = {int(row["step"]): row for row in pd.read_csv(file).to_dict("records")}  # type: ignore[misc]
         self._resumed = False
+        self._written = time.monotonic()
 
     def stepped(self, iteration: int, loss: float) -> None:
         if not self._resumed:  # what was done after the checkpoint is done anew
@@ -316,10 +341,16 @@ class _History:
         if iteration % _LOSSES_A_LINE == 0 or iteration == self.training.total_steps:
             self._add(iteration, {"loss": float(np.mean(self.losses))})
             self.losses.clear()
+            if time.monotonic() - self._written > _SECONDS_A_WRITE:
+                self.write()
 
     def validated(self, iteration: int, values: Mapping[str, float]) -> None:
         self._add(iteration, dict(values))
+        self.write()
+
+    def write(self) -> None:
         write_text(self.file, self.table().to_csv(index=False))
+        self._written = time.monotonic()
 
     def table(self) -> pd.DataFrame:
         columns = ["step", "epoch", "loss", "top1", "top5", "median_score"]
@@ -340,10 +371,11 @@ def _top5(values: Mapping[str, float], training: trainer.Training) -> str:
 
 
 def _dumped(settings: Any) -> str:
-    """The config as a file that `net.config` takes: what a network is and sees, not how it was trained."""
+    """The config as a file that `net.config` takes: what a network is and sees, and how it is to learn."""
     from mmengine.config import Config
 
-    kept = {key: settings[key] for key in ("model", "val_pipeline", "train_pipeline") if key in settings}
+    names = ("model", "val_pipeline", "train_pipeline", "optim_wrapper", "param_scheduler", "auto_scale_lr")
+    kept = {key: settings[key] for key in names if key in settings}
     return f"# Written by lavx train.\n{Config(_plain(kept)).pretty_text}"
 
 
@@ -356,11 +388,14 @@ def _plain(node: Any) -> Any:
     return node
 
 
-def _write_folds(parent: Path) -> str:
-    """The table of the folds trained so far, with mean and sample standard deviation; also to files."""
+def _write_folds(parent: Path, identity: Mapping[str, Any]) -> str:
+    """The table of the folds trained in the same way, with mean and sample standard deviation; also to files."""
     rows: list[dict[str, Any]] = []
     for file in sorted(parent.glob("fold*/accuracy.json"), key=lambda file: int(file.parent.name[4:])):
         meta = json.loads(file.read_text())
+        if not results.holds(file.parent, {**identity, "fold": meta["fold"]}):
+            print(f"{file.parent} was trained in another way and is left out of the table.")
+            continue
         rows.append({key: meta[key] for key in ("fold", "n_training", "n_held_out", "top1", "top5")})
     table = pd.DataFrame(rows)
     write_text(parent / "accuracy.csv", table.to_csv(index=False))

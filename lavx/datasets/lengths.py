@@ -36,8 +36,8 @@ def lengths(videos: Sequence[Video], file: Path, workers: int) -> dict[str, Vide
                 for name, info in found.items():
                     key = _key(by_id[name].path)
                     known[key] = info
-                    stored = info if isinstance(info, str) else asdict(info) | {"path": str(info.path)}
-                    stream.write(json.dumps([key, stored]) + "\n")
+                    if not isinstance(info, str):  # what failed may have failed for the moment only
+                        stream.write(json.dumps([key, asdict(info) | {"path": str(info.path)}]) + "\n")
     return {video.id: known[_key(video.path)] for video in videos}
 
 
@@ -58,9 +58,7 @@ def _read(file: Path) -> dict[str, VideoInfo | str]:
                 key, stored = json.loads(line)
             except ValueError:
                 continue  # the last line of a killed process
-            known[key] = (
-                stored if isinstance(stored, str) else VideoInfo(**stored | {"path": Path(stored["path"])})
-            )
+            known[key] = VideoInfo(**stored | {"path": Path(stored["path"])})
         if text and not text.endswith("\n"):
             with file.open("a", encoding="utf-8") as stream:
                 stream.write("\n")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import gc
+import io
 import json
 import logging
 import os
@@ -23,6 +25,7 @@ from torch.utils.data import Dataset, Sampler
 
 from lavx.datasets.base import DrawnAnew, Video
 from lavx.datasets.video import VideoInfo, read_frames
+from lavx.files import write_text
 from lavx.networks import openmmlab, weights
 from lavx.networks.view import DECODING, View
 
@@ -48,8 +51,8 @@ class Recipe:
         optim_wrapper: mmengine's settings of the optimizer; None for those of the network's config, its learning
             rate in proportion to the batch where the config says what batch it is meant for.
         param_scheduler: mmengine's settings of the learning rate's course; None for those of the network's config,
-            moved in proportion to `epochs`. A `OneCycleLR` takes the whole training and rises to the rate,
-            unless it says otherwise.
+            moved in proportion to `epochs` or `iterations`. A `OneCycleLR` takes the whole training and
+            rises to the rate, unless it says otherwise.
         validate_every: epochs (or iterations) between two looks at the held-out videos; None for every epoch (or
             ten times in all).
         checkpoint_every: epochs (or iterations) between two checkpoints to go on from; None as above.
@@ -208,13 +211,14 @@ class HeldOutClips(Clips):
     """The clips that `lavx run` would explain.
 
     Args:
-        videos: labeled ones.
+        videos: labeled ones, none shorter than a clip.
+        infos: what each holds, by id.
         view: the network's.
     """
 
-    def __init__(self, videos: Sequence[Video], view: View) -> None:
+    def __init__(self, videos: Sequence[Video], infos: Mapping[str, VideoInfo], view: View) -> None:
         super().__init__(view.layout)
-        self.videos, self.view = videos, view
+        self.videos, self.infos, self.view = videos, infos, view
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -222,7 +226,9 @@ class HeldOutClips(Clips):
     def __getitem__(self, index: int) -> dict[str, Any]:
         video = self.videos[index]
         assert video.label is not None
-        return self.pack(self.view.read(video.path).frames, video.label)
+        info = self.infos[video.id]
+        frames = read_frames(video.path, self.view.sample(info.n_frames, info.fps))
+        return self.pack(self.view.cut(frames, str(video.path))[0], video.label)
 
 
 class Epochs(Sampler[int]):
@@ -298,6 +304,12 @@ class Training:
         """An interval of the recipe, in epochs or iterations."""
         return interval or max(1, (self.recipe.iterations or 1) // 10)
 
+    def looks_after(self, epoch: int, iteration: int) -> bool:
+        """Whether the held-out videos are looked at after so many epochs and iterations."""
+        recipe = self.recipe
+        done, of = (epoch, recipe.epochs) if recipe.epochs is not None else (iteration, recipe.iterations)
+        return done == of or done % self.every(recipe.validate_every) == 0
+
     @property
     def steps_per_epoch(self) -> int:
         """Batches in an epoch; an incomplete last one is left out."""
@@ -330,6 +342,16 @@ def classifying(name: str) -> bool:
     return name.startswith(_CLASSIFIERS)
 
 
+def check(training: Training) -> None:
+    """Refuse settings of optimizer or learning rate that cannot be used.
+
+    Raises:
+        ValueError: saying why.
+    """
+    _optim_wrapper(training)
+    _param_scheduler(training)
+
+
 def fit(training: Training, observer: Observer) -> None:
     """Train, from the last whole checkpoint in `training.folder` where there is one.
 
@@ -347,7 +369,11 @@ def fit(training: Training, observer: Observer) -> None:
         for handler in runner.logger.handlers:
             if not isinstance(handler, logging.FileHandler):
                 handler.setLevel(logging.ERROR)
-        runner.train()
+        try:
+            runner.train()
+        finally:
+            del runner
+            gc.collect()  # it holds itself in circles, and with it what it has on the GPU
 
 
 def _runner(training: Training, checkpoint: Path | None, observer: Observer) -> Any:
@@ -359,9 +385,10 @@ def _runner(training: Training, checkpoint: Path | None, observer: Observer) -> 
         def wrap_model(self, model_wrapper_cfg: Any, model: nn.Module) -> nn.Module:
             return model.to(training.device)
 
-        def load_checkpoint(self, filename: str, map_location: Any = "cpu", *_: Any, **__: Any) -> dict[str, Any]:
-            # mmengine's own way cannot read what it wrote, its Python objects, with PyTorch >= 2.6.
-            content: dict[str, Any] = torch.load(filename, map_location=map_location, weights_only=False)
+        def load_checkpoint(self, filename: str, *_: Any, **__: Any) -> dict[str, Any]:
+            # mmengine's own way cannot read what it wrote, its Python objects, with PyTorch >= 2.6; and it brings
+            # the optimizer's state to the first GPU, wherever the weights are.
+            content: dict[str, Any] = torch.load(filename, map_location="cpu", weights_only=False)
             self.model.load_state_dict(content["state_dict"])
             return content
 
@@ -433,27 +460,44 @@ def _optim_wrapper(training: Training) -> dict[str, Any]:
         wrapper = json.loads(json.dumps(recipe.optim_wrapper))
     elif "optim_wrapper" in settings:
         wrapper = settings.optim_wrapper.to_dict()
-        meant_for = (settings.get("auto_scale_lr") or {}).get("base_batch_size")
+        meant_for = _batch_meant(settings)
         if meant_for:
             wrapper["optimizer"]["lr"] *= recipe.batch_size / meant_for
     else:
         raise ValueError("the network's config has no optim_wrapper; set training.optim_wrapper.")
     if recipe.learning_rate is not None:
         wrapper["optimizer"]["lr"] = recipe.learning_rate
+    if "lr" not in wrapper["optimizer"]:
+        raise ValueError("training.optim_wrapper has no optimizer.lr; set training.learning_rate.")
     if training.precision != "fp32":
         dtype = {"fp16": "float16", "bf16": "bfloat16"}[training.precision]
         wrapper |= dict(type="AmpOptimWrapper", dtype=dtype)
     return dict(wrapper)
 
 
+def _batch_meant(settings: Any) -> int | None:
+    """The batch that a config's learning rate is meant for, as it says, or as its name says: `_8xb8-`."""
+    said = (settings.get("auto_scale_lr") or {}).get("base_batch_size")
+    if said:
+        return int(said)
+    named = re.search(r"_(\d+)xb(\d+)-", Path(settings.filename or "").name)
+    return int(named[1]) * int(named[2]) if named else None
+
+
 def _param_scheduler(training: Training) -> list[dict[str, Any]]:
     recipe, settings = training.recipe, training.settings
     if recipe.param_scheduler is None:
-        if recipe.epochs is None:
-            return []
-        given = [dict(step) for step in settings.get("param_scheduler") or []]
-        meant_for = max((int(step.get("end") or 0) for step in given), default=0)
-        return [_stretched(step, recipe.epochs / meant_for) if meant_for else step for step in given]
+        given = settings.get("param_scheduler") or []
+        steps = [dict(step) for step in (given if isinstance(given, list | tuple) else [given])]
+        ends = [int(step.get("end") or 0) for step in steps if step.get("by_epoch", True)]
+        meant_for = max([*ends, 0]) or int((settings.get("train_cfg") or {}).get("max_epochs") or 0)
+        if not meant_for:
+            return steps
+        length = recipe.epochs if recipe.epochs is not None else training.total_steps
+        moved = {"by_epoch": recipe.epochs is not None}
+        return [
+            _stretched(step, length / meant_for) | moved if step.get("by_epoch", True) else step for step in steps
+        ]
     steps = [json.loads(json.dumps(step)) for step in recipe.param_scheduler]
     for step in steps:
         if step["type"] == "OneCycleLR":
@@ -479,6 +523,8 @@ def _hook(training: Training, observer: Observer) -> Any:
     """What happens in a training beside mmengine's own."""
     from mmengine.hooks import Hook
 
+    looked = training.folder / "looked"
+
     class LavxHook(Hook):
         priority = "LOW"
 
@@ -491,12 +537,20 @@ def _hook(training: Training, observer: Observer) -> Any:
             if runner.iter:  # resumed
                 if file.exists():
                     self.best = torch.load(file, weights_only=True)["meta"]["top1"]
+                # The checkpoint comes before the look: who was cut off between the two has not looked yet.
+                if training.looks_after(runner.epoch, runner.iter) and self.looked() != runner.iter:
+                    runner.val_loop.run()
                 return
             if training.start is not None:
                 begin_with(runner.model, *training.start)
+                return
             embedding = getattr(runner.model.backbone, "time_embed", None)
             if training.recipe.time_embedding is not None and isinstance(embedding, torch.Tensor):
                 torch.nn.init.normal_(embedding, std=training.recipe.time_embedding)
+
+        def looked(self) -> int | None:
+            """The iterations after which the held-out videos were looked at last."""
+            return int(looked.read_text()) if looked.exists() else None
 
         def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
             # So that an epoch after a resumption draws what it would have drawn. At its first step, not before it:
@@ -536,6 +590,7 @@ def _hook(training: Training, observer: Observer) -> Any:
                 meta = training.about | {"epoch": epoch, "iteration": runner.iter, **values}
                 _write_weights(training, runner.model, meta)
             observer.validated(epoch, runner.iter, values)
+            write_text(looked, str(runner.iter))
 
     return LavxHook()
 
@@ -564,7 +619,9 @@ def _write_weights(training: Training, recognizer: nn.Module, meta: dict[str, An
     file = training.folder.parent / "best.pth"
     part = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}.part")
     try:
-        torch.save({"state_dict": stored, "meta": {"classes": list(training.classes), **meta}}, part)
+        content = io.BytesIO()  # torch.save to a file hides that the disk is full
+        torch.save({"state_dict": stored, "meta": {"classes": list(training.classes), **meta}}, content)
+        part.write_bytes(content.getbuffer())
         os.replace(part, file)
     finally:
         part.unlink(missing_ok=True)
@@ -601,7 +658,7 @@ def _draws(seed: tuple[int, ...]) -> Iterator[None]:
     words = np.random.SeedSequence(seed).generate_state(4)
     random.seed(int(words[0]))
     np.random.seed(words)
-    torch.manual_seed(int(words[1]))
+    torch.default_generator.manual_seed(int(words[1]))  # not those of GPUs, which would not be restored
     try:
         yield
     finally:
