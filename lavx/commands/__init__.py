@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from lavx.errors import RequestError
 
@@ -33,6 +34,34 @@ def guarded(job: Callable[[], int]) -> int:
     if status == INTERRUPTED:
         raise KeyboardInterrupt
     return status
+
+
+def begin_job(threads: int | str | None = None) -> None:
+    """Make ready for a job, which a launcher may have put anywhere: go to where the command was given.
+
+    Args:
+        threads: CPU threads as the configuration has them; None to leave them.
+    """
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+    from omegaconf import OmegaConf
+
+    runtime = HydraConfig.get()
+    here = Path(runtime.runtime.cwd)
+    if here.is_dir() and here != Path.cwd():
+        os.chdir(here)  # a Ray worker starts elsewhere
+    if threads is None:
+        return
+    from lavx.workers import n_threads
+
+    launcher: Any = None
+    if runtime.mode == RunMode.MULTIRUN:
+        launcher = OmegaConf.to_container(runtime.launcher, resolve=False)
+    number = n_threads(threads, launcher)
+    if number is not None:
+        import torch
+
+        torch.set_num_threads(number)
 
 
 def _tell(status: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from lavx.commands import INTERRUPTED, OK, SOME_FAILED, gathering, guarded
+from lavx.commands import INTERRUPTED, OK, SOME_FAILED, begin_job, gathering, guarded
 from lavx.errors import RequestError, check_whole
 
 if TYPE_CHECKING:
@@ -27,11 +26,9 @@ _MOST_LINES = 10  # of the same kind
 @hydra.main(version_base="1.3", config_path="pkg://lavx.conf", config_name="evaluate")
 def _main(config: DictConfig) -> int:
     """Evaluate as Hydra composed it; returns the exit status. In a sweep this may be another process."""
-    runtime = HydraConfig.get().runtime
-    here = Path(runtime.cwd)
-    if here.is_dir() and here != Path.cwd():
-        os.chdir(here)  # a Ray worker starts elsewhere
-    return guarded(lambda: evaluate(config, (runtime.choices["dataset"], runtime.choices["net"])))
+    choices = HydraConfig.get().runtime.choices
+    begin_job()
+    return guarded(lambda: evaluate(config, (choices["dataset"], choices["net"])))
 
 
 def main() -> None:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import Any
-
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from lavx import commands, sweep
-from lavx.commands import guarded
+from lavx.commands import begin_job, guarded
 
 
 def cell_name(overrides: list[str], choices: dict[str, str]) -> tuple[str, str, str]:
@@ -27,22 +22,11 @@ def _main(config: DictConfig) -> int:
     """Run the cell that Hydra composed; returns the exit status. In a sweep this may be another process."""
     runtime = HydraConfig.get()
     names = cell_name(list(runtime.overrides.task), dict(runtime.runtime.choices))
-    here = Path(runtime.runtime.cwd)
-    if here.is_dir() and here != Path.cwd():
-        os.chdir(here)  # a Ray worker starts elsewhere
-    launcher: Any = None
-    if runtime.mode == RunMode.MULTIRUN:
-        launcher = OmegaConf.to_container(runtime.launcher, resolve=False)
 
     def job() -> int:
+        begin_job(config.threads)
         from lavx.cell import run_cell
-        from lavx.workers import n_threads
 
-        threads = n_threads(config.threads, launcher)
-        if threads is not None:
-            import torch
-
-            torch.set_num_threads(threads)
         return run_cell(config, *names)
 
     return guarded(job)
