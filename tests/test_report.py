@@ -341,6 +341,8 @@ def test_the_page_works_in_a_browser(made, width):
         page.run("document.querySelectorAll('details').forEach(d => d.open = true)")
         page.run("document.querySelectorAll('img').forEach(i => i.loading = 'eager')")
         page.wait("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+        long = "document.querySelectorAll('summary, figcaption').forEach(e => e.append('_long_name'.repeat(12)))"
+        page.run(long)
         assert page.run("document.documentElement.scrollWidth") == width
         assert all(r.startswith(("file:", "data:")) for r in page.requests) and not page.complaints
     finally:
