@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
+
+from lavx.files import read_json_lines
 
 Key = tuple[str | int | None, ...]
 
@@ -44,16 +47,9 @@ class AnswerBook(Generic[A]):
         self.path = path
         self._answers: dict[Key, A] = {}
         n_fields = len(dataclasses.fields(kind))  # type: ignore[arg-type]
-        text = path.read_text() if path.exists() else ""
-        for line in text.splitlines():
-            try:
-                values = json.loads(line)
+        for values in read_json_lines(path):
+            with suppress(ValueError, TypeError):  # not a line of these answers
                 self._answers[tuple(values[:-n_fields])] = kind(*values[-n_fields:])
-            except (ValueError, TypeError):
-                continue  # the last line of a killed process
-        if text and not text.endswith("\n"):
-            with path.open("a") as file:
-                file.write("\n")
 
     def get(self, key: Key) -> A | None:
         """The answer, if it was given already."""

@@ -70,6 +70,18 @@ def build(node: DictConfig, key: str, **extra: Any) -> Any:
         raise RequestError(f"{key}: {reason}") from error
 
 
+def videos_of(dataset: Dataset) -> list[Video]:
+    """All videos of a dataset.
+
+    Raises:
+        RequestError: if they cannot be had.
+    """
+    try:
+        return dataset.videos()
+    except (OSError, ValueError) as error:
+        raise RequestError(str(error)) from error
+
+
 def build_network(
     config: DictConfig,
     names: Sequence[str],
@@ -221,11 +233,8 @@ class Cell:
         if config.target not in ("predicted", "label"):
             _class_index(config.target, self.dataset.classes)
         ids = _requested(config, names[0])
-        try:
-            everything = self.dataset.videos()
-            self.videos = _chosen(everything, ids, config.n_videos)
-        except (OSError, ValueError) as error:
-            raise RequestError(str(error)) from error
+        everything = videos_of(self.dataset)
+        self.videos = _chosen(everything, ids, config.n_videos)
         self.folder = RunFolder(Path(config.outputs) / config.name / Path(*names))
         self.segmentations = SegmentationCache(Path(config.outputs) / config.name / ".segmentations")
         self.network: Network

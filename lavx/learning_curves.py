@@ -13,14 +13,14 @@ _LOSS, _TOP1, _TOP5, _SCORE = "#0072b2", "#d55e00", "#e69f00", "#009e73"
 _SMOOTHED = 40  # parts of the course over which the loss is averaged for the eye
 
 
-def draw_curves(file: Path, history: pd.DataFrame, title: str, n_classes: int) -> None:
+def draw_curves(file: Path, history: pd.DataFrame, title: str, top5: bool) -> None:
     """Write a PNG: the loss on the left, what the held-out videos say on the right.
 
     Args:
         file: the PNG; its folder must exist.
         history: columns step, loss, top1, top5, median_score; NaN where a step has none.
         title: the line above.
-        n_classes: how many there are.
+        top5: whether to draw it, which says nothing of few classes.
     """
     figure = Figure(figsize=(9, 3.4), dpi=130, facecolor="white", layout="constrained")
     figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, color=_INK)
@@ -39,7 +39,7 @@ def draw_curves(file: Path, history: pd.DataFrame, title: str, n_classes: int) -
         ("top1", "top-1 accuracy", _TOP1),
         ("median_score", "median score of the right class", _SCORE),
     )
-    for name, words, color in lines[n_classes <= 5 :]:  # of five classes all are among the first five
+    for name, words, color in lines if top5 else lines[1:]:
         right.plot(looks.step, looks[name], color=color, marker="o", markersize=3.5, linewidth=1.5, label=words)
     if len(looks):
         best = looks.iloc[int(looks.top1.argmax())]

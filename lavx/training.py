@@ -30,11 +30,12 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from lavx import results
-from lavx.cell import build, logging_to
+from lavx.cell import build, logging_to, videos_of
 from lavx.datasets.base import Dataset, DrawnAnew, Video
 from lavx.datasets.lengths import lengths
 from lavx.datasets.video import VideoInfo
 from lavx.errors import RequestError, check_whole
+from lavx.evaluating import TOP
 from lavx.files import write_text
 from lavx.learning_curves import draw_curves
 from lavx.networks import openmmlab, trainer, weights
@@ -181,7 +182,7 @@ class Training:
 
     def _fit(self, training: trainer.Training) -> None:
         history = _History(self.folder / "history.csv", training)
-        total = training.total_steps
+        total, n_classes = training.total_steps, len(training.classes)
         with tqdm(total=total, desc=self._title(), unit="step", disable=None, leave=False) as bar:
 
             def stepped(iteration: int, loss: float) -> None:
@@ -191,10 +192,12 @@ class Training:
 
             def validated(epoch: int, iteration: int, values: dict[str, float]) -> None:
                 history.validated(iteration, values)
-                draw_curves(self.folder / "curves.png", history.table(), self._title(), len(training.classes))
+                draw_curves(
+                    self.folder / "curves.png", history.table(), self._title(), len(training.classes) > TOP
+                )
                 at = f"epoch {epoch}" if epoch else f"step {iteration} of {total}"
-                words = f"{self._title()}, {at}: top-1 {values['top1']:.1%}, {_top5(values, training)}"
-                tqdm.write(f"{words}median score {values['median_score']:.3f}", file=sys.stdout)
+                words = f"{self._title()}, {at}: {_accuracy(values, n_classes)}"
+                tqdm.write(f"{words}, median score {values['median_score']:.3f}", file=sys.stdout)
                 sys.stdout.flush()
 
             try:
@@ -207,11 +210,10 @@ class Training:
     def _close(self) -> int:
         """Say how good the best weights are, and the folds together."""
         meta = json.loads((self.folder / "accuracy.json").read_text())
-        few = len(meta["classes"]) <= 5
-        top5 = "" if few else f", top-5 {meta['top5']:.1%}"
+        accuracy = _accuracy(meta, len(meta["classes"]))
         looks = int(pd.read_csv(self.folder / "history.csv").top1.notna().sum())
         best = f", the best of {looks} looks at them" if looks > 1 else ""
-        print(f"{self._title()}: top-1 {meta['top1']:.1%}{top5} on {meta['n_held_out']} held-out videos{best}")
+        print(f"{self._title()}: {accuracy} on {meta['n_held_out']} held-out videos{best}")
         if self.config.fold is not None:
             print(_write_folds(self.parent, self.identity))
         print(f"Results: {self.folder.resolve()}")
@@ -265,10 +267,7 @@ class Training:
                 trainer.DrawnClips(dataset, view, seed, trainer.HELD_OUT, n_held_out),
             )
             return drawn, {"n_training": n_training, "n_held_out": n_held_out, "n_left_out": 0}
-        try:
-            parts = [dataset.videos(), held_out.videos()]
-        except OSError as error:
-            raise RequestError(str(error)) from error
+        parts = [videos_of(dataset), videos_of(held_out)]
         labeled = [[video for video in part if video.label is not None] for part in parts]
         found = lengths(
             [video for part in labeled for video in part],
@@ -366,8 +365,9 @@ def _usable(video: Video, found: Mapping[str, VideoInfo | str], view: View) -> b
     return isinstance(info, VideoInfo) and info.n_frames >= view.n_frames
 
 
-def _top5(values: Mapping[str, float], training: trainer.Training) -> str:
-    return "" if len(training.classes) <= 5 else f"top-5 {values['top5']:.1%}, "
+def _accuracy(values: Mapping[str, float], n_classes: int) -> str:
+    top5 = f", top-5 {values['top5']:.1%}" if n_classes > TOP else ""
+    return f"top-1 {values['top1']:.1%}{top5}"
 
 
 def _dumped(settings: Any) -> str:
@@ -375,17 +375,9 @@ def _dumped(settings: Any) -> str:
     from mmengine.config import Config
 
     names = ("model", "val_pipeline", "train_pipeline", "optim_wrapper", "param_scheduler", "auto_scale_lr")
-    kept = {key: settings[key] for key in names if key in settings}
-    return f"# Written by lavx train.\n{Config(_plain(kept)).pretty_text}"
-
-
-def _plain(node: Any) -> Any:
-    """The same of dicts, lists, tuples (which some of mmaction2's parts insist on) and plain values."""
-    if isinstance(node, Mapping):
-        return {str(key): _plain(value) for key, value in node.items()}
-    if isinstance(node, list | tuple):
-        return type(node)(_plain(value) for value in node)
-    return node
+    plain = settings.to_dict()
+    kept = {name: plain[name] for name in names if name in plain}
+    return f"# Written by lavx train.\n{Config(kept).pretty_text}"
 
 
 def _write_folds(parent: Path, identity: Mapping[str, Any]) -> str:

@@ -34,6 +34,7 @@ PUBLISHED = {
     "tpn": "tpn/tpn-slowonly_r50_8xb8-8x8x1-150e_kinetics400-rgb.py",
 }
 CLASSES = ("golf", "pullup")
+QUICK = ("training=small", "training.batch_size=4", "training.workers=0", "device=cpu")
 
 
 @pytest.fixture(scope="module")
@@ -60,17 +61,14 @@ def configured(jhmdb, tmp_path):
 
     def build(*overrides, root=jhmdb):
         small = [
+            *QUICK,
             "dataset=jhmdb21",
             f"dataset.root={root}",
             f"dataset.classes=[{','.join(CLASSES)}]",
-            "training=small",
             "training.epochs=4",
-            "training.batch_size=4",
             "training.validate_every=1",
             "training.checkpoint_every=1",
-            "training.workers=0",
             f"outputs={tmp_path}/outputs",
-            "device=cpu",
         ]
         with initialize_config_module("lavx.conf", version_base="1.3"):
             return compose("train", overrides=[*small, *overrides])
@@ -440,16 +438,13 @@ def test_folds_are_trained_apart_and_told_together(tmp_path, capsys):
 
     def configured(*overrides):
         given = [
+            *QUICK,
             "dataset=etri_activity3d",
             f"dataset.root={root}",
             f"dataset.splits={tmp_path}/splits",
             "dataset.k=3",
-            "training=small",
             "training.epochs=2",
-            "training.batch_size=4",
-            "training.workers=0",
             f"outputs={tmp_path}/outputs",
-            "device=cpu",
         ]
         with initialize_config_module("lavx.conf", version_base="1.3"):
             return compose("train", overrides=[*given, *overrides])

@@ -39,17 +39,14 @@ def main() -> None:
 
 def evaluate(config: DictConfig, names: tuple[str, str]) -> int:
     """Classify videos and write what comes of it to `<outputs>/<name>/evaluation/<dataset>/<net>/`."""
-    from lavx.cell import build, logging_to
+    from lavx.cell import build, logging_to, videos_of
     from lavx.datasets.check import draw
 
     check_whole(config, "n_videos", 1, or_null=True)
     check_whole(config, "seed", 0)
     check_whole(config, "workers", 1)
     dataset = build(config.dataset, "dataset")
-    try:
-        every = dataset.videos()
-    except (OSError, ValueError) as error:
-        raise RequestError(str(error)) from error
+    every = videos_of(dataset)
     labeled = [video for video in every if video.label is not None]
     if not labeled:
         raise RequestError(f"none of the {len(every)} videos of {names[0]} has a label; nothing can be evaluated")

@@ -29,7 +29,7 @@ def _options(step: str) -> dict[str, Any]:
 def _gallery(config: DictConfig, dataset_name: str, net_name: str) -> int:
     import torch
 
-    from lavx.cell import build, build_network
+    from lavx.cell import build, build_network, videos_of
     from lavx.datasets.base import Video
     from lavx.datasets.video import VideoError
     from lavx.explainer import Seeds
@@ -43,13 +43,10 @@ def _gallery(config: DictConfig, dataset_name: str, net_name: str) -> int:
         name: build(hydra.compose("run", overrides=[f"method={name}"]).method, f"method={name}")
         for name in config.methods
     }
-    try:
-        if config.video is None:
-            video = dataset.videos()[0]
-        else:
-            video = Video(Path(config.video).stem, Path(config.video).expanduser(), None)
-    except (OSError, ValueError) as error:
-        raise RequestError(str(error)) from error
+    if config.video is None:
+        video = videos_of(dataset)[0]
+    else:
+        video = Video(Path(config.video).stem, Path(config.video).expanduser(), None)
     network = build_network(config, (dataset_name, net_name), dataset, [video])
     try:
         prepare(network, dataset, video)

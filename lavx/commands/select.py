@@ -11,19 +11,16 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from lavx.commands import OK, SOME_FAILED, guarded
-from lavx.errors import RequestError, check_whole
+from lavx.errors import check_whole
 
 
 def _select(config: DictConfig, dataset_name: str, dataset_overrides: list[str]) -> int:
-    from lavx.cell import build, build_network
+    from lavx.cell import build, build_network, videos_of
     from lavx.selecting import select
 
     check_whole(config, "n_videos", 1)
     dataset = build(config.dataset, "dataset")
-    try:
-        videos = dataset.videos()
-    except (OSError, ValueError) as error:
-        raise RequestError(str(error)) from error
+    videos = videos_of(dataset)
 
     def builder(net: str) -> Callable[[], Any]:
         shared = [f"device={config.device}", f"precision={config.precision}"]

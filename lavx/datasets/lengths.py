@@ -12,6 +12,7 @@ from filelock import FileLock
 from lavx.datasets import check
 from lavx.datasets.base import Video
 from lavx.datasets.video import VideoInfo
+from lavx.files import read_json_lines
 
 _PART = 500  # videos decoded between two writes
 
@@ -28,17 +29,16 @@ def lengths(videos: Sequence[Video], file: Path, workers: int) -> dict[str, Vide
     file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{file}.lock"):  # another process decodes the same videos perhaps
         known = _read(file)
-        missing = [video for video in videos if _key(video.path) not in known]
+        keys = {video.id: _key(video.path) for video in videos}
+        missing = [video for video in videos if keys[video.id] not in known]
         for start in range(0, len(missing), _PART):
             found = check.decode(missing[start : start + _PART], workers)
-            by_id = {video.id: video for video in missing[start : start + _PART]}
             with file.open("a", encoding="utf-8") as stream:
                 for name, info in found.items():
-                    key = _key(by_id[name].path)
-                    known[key] = info
+                    known[keys[name]] = info
                     if not isinstance(info, str):  # what failed may have failed for the moment only
-                        stream.write(json.dumps([key, asdict(info) | {"path": str(info.path)}]) + "\n")
-    return {video.id: known[_key(video.path)] for video in videos}
+                        stream.write(json.dumps([keys[name], asdict(info) | {"path": str(info.path)}]) + "\n")
+    return {name: known[key] for name, key in keys.items()}
 
 
 def _key(path: Path) -> str:
@@ -50,16 +50,4 @@ def _key(path: Path) -> str:
 
 
 def _read(file: Path) -> dict[str, VideoInfo | str]:
-    known: dict[str, VideoInfo | str] = {}
-    if file.exists():
-        text = file.read_text(encoding="utf-8")
-        for line in text.splitlines():
-            try:
-                key, stored = json.loads(line)
-            except ValueError:
-                continue  # the last line of a killed process
-            known[key] = VideoInfo(**stored | {"path": Path(stored["path"])})
-        if text and not text.endswith("\n"):
-            with file.open("a", encoding="utf-8") as stream:
-                stream.write("\n")
-    return known
+    return {key: VideoInfo(**stored | {"path": Path(stored["path"])}) for key, stored in read_json_lines(file)}

@@ -8,7 +8,6 @@ import gc
 import io
 import json
 import logging
-import os
 import random
 import re
 import uuid
@@ -25,7 +24,7 @@ from torch.utils.data import Dataset, Sampler
 
 from lavx.datasets.base import DrawnAnew, Video
 from lavx.datasets.video import VideoInfo, read_frames
-from lavx.files import write_text
+from lavx.files import whole, write_text
 from lavx.networks import openmmlab, weights
 from lavx.networks.view import DECODING, View
 
@@ -275,7 +274,6 @@ class Training:
         recipe: how to train.
         training: the clips to learn from.
         held_out: the clips to judge by.
-        n_classes: how many there are.
         seed: of weights, order, dropout.
         device: where to train.
         precision: fp32; fp16 or bf16 for mixed precision, on a GPU.
@@ -570,12 +568,10 @@ def _hook(training: Training, observer: Observer) -> Any:
             observer.stepped(runner.iter + 1, loss)
 
         def before_val(self, runner: Any) -> None:  # how often one looks must not change what is learned
-            self.draws = (torch.get_rng_state(), random.getstate(), np.random.get_state())
+            self.draws = _generators()
 
         def after_val(self, runner: Any) -> None:
-            torch.set_rng_state(self.draws[0])
-            random.setstate(self.draws[1])
-            np.random.set_state(self.draws[2])
+            _restore(self.draws)
 
         def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
             assert metrics is not None
@@ -616,15 +612,10 @@ def _write_weights(training: Training, recognizer: nn.Module, meta: dict[str, An
         for name, value in recognizer.state_dict().items()
         if not name.startswith("data_preprocessor")
     }
-    file = training.folder.parent / "best.pth"
-    part = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}.part")
-    try:
-        content = io.BytesIO()  # torch.save to a file hides that the disk is full
-        torch.save({"state_dict": stored, "meta": {"classes": list(training.classes), **meta}}, content)
+    content = io.BytesIO()  # torch.save to a file hides that the disk is full
+    torch.save({"state_dict": stored, "meta": {"classes": list(training.classes), **meta}}, content)
+    with whole(training.folder.parent / "best.pth") as part:
         part.write_bytes(content.getbuffer())
-        os.replace(part, file)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _last_checkpoint(folder: Path) -> Path | None:
@@ -654,7 +645,7 @@ def _decode(results: dict[str, Any]) -> dict[str, Any]:
 @contextlib.contextmanager
 def _draws(seed: tuple[int, ...]) -> Iterator[None]:
     """Let the global generators, from which mmaction2's steps draw, start from `seed` for a while."""
-    states = (random.getstate(), np.random.get_state(), torch.get_rng_state())
+    states = _generators()
     words = np.random.SeedSequence(seed).generate_state(4)
     random.seed(int(words[0]))
     np.random.seed(words)
@@ -662,9 +653,18 @@ def _draws(seed: tuple[int, ...]) -> Iterator[None]:
     try:
         yield
     finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        torch.set_rng_state(states[2])
+        _restore(states)
+
+
+def _generators() -> tuple[Any, ...]:
+    """The states of the global generators."""
+    return random.getstate(), np.random.get_state(), torch.get_rng_state()
+
+
+def _restore(states: tuple[Any, ...]) -> None:
+    random.setstate(states[0])
+    np.random.set_state(states[1])
+    torch.set_rng_state(states[2])
 
 
 @contextlib.contextmanager
