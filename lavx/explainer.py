@@ -12,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lavx import regions as regions_module
-from lavx.regions import Regions
-from lavx.sampling import Selection
-from lavx.scoring import Begin, Behavior, Fill, Scorer, Stopwatch, silent
-from lavx.segmentation_cache import Segmentation, SegmentationCache
-from lavx.selection import Coalitions
-from lavx.visualization import Scale
+from lavx.experiments.segmentation_cache import Segmentation, SegmentationCache
+from lavx.game import Begin, Behavior, Fill, Scorer, Stopwatch, silent
+from lavx.methods import regions as regions_module
+from lavx.methods.regions import Regions
+from lavx.methods.sampling import Selection
+from lavx.methods.selection import Coalitions
+from lavx.methods.visualization import Scale
 
 NO_CACHE = SegmentationCache(None)
 

@@ -25,8 +25,8 @@ def measure(overrides: list[str]) -> dict[str, float]:
     import torch
     from hydra import compose, initialize_config_module
 
-    from lavx.cell import Cell
-    from lavx.networks.network import Network
+    from lavx.experiments.cell import Cell
+    from lavx.networks.openmmlab.network import Network
 
     with tempfile.TemporaryDirectory() as outputs:
         with initialize_config_module("lavx.conf", version_base="1.3"):

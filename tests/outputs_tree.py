@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from lavx.datasets.video import write_video
-from lavx.metrics import Curve, minimal_masks
+from lavx.experiments.run_folder import RunFolder
+from lavx.metrics.insertion_deletion import Curve, minimal_masks
 from lavx.report.study import FLOORS, METHODS, STAGES
-from lavx.results import RunFolder
+from lavx.video import write_video
 
 QUALITY = dict(zip((*METHODS, *FLOORS), (0.9, 0.8, 0.85, 0.6, 0.4, 0.5, 0.1, 0.3), strict=True))
 

@@ -5,7 +5,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from lavx.behavior import Logit, LogOdds, PredictionLoss, Probability
+from lavx.methods.behavior import Logit, LogOdds, PredictionLoss, Probability
 
 CONF = Path(__file__).parents[1] / "conf" / "method" / "behavior"
 ALL = pytest.mark.parametrize("behavior", [Probability(), Logit(), LogOdds(), PredictionLoss()], ids=repr)

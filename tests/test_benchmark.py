@@ -20,7 +20,7 @@ def test_memory_does_not_grow_with_the_number_of_samples():
 @pytest.mark.slow
 def test_the_share_outside_the_passes_is_measured(tmp_path):
     from lavx.datasets.shapes import draw
-    from lavx.datasets.video import write_video
+    from lavx.video import write_video
 
     write_video(tmp_path / "v.mp4", draw((0, 0, 0)).frames, fps=8)
     overrides = ["method.sampling.n_samples=20", "metric.n_steps=2", "batch_size=4"]

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from hydra import compose, initialize_config_module
 
-from lavx.cell import Cell, run_cell
 from lavx.datasets.shapes import Shapes
 from lavx.errors import RequestError
+from lavx.experiments.cell import Cell, run_cell
 
 NAMES = ("shapes", "toy", "rise")
 
@@ -146,7 +146,7 @@ def test_a_full_disk_ends_the_run_and_keeps_what_is_done(request_cell, tmp_path,
     def full(*args):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("lavx.cell.write_arrays", full)
+    monkeypatch.setattr("lavx.experiments.cell.write_arrays", full)
     with pytest.raises(RequestError, match="No space left on device.*Finished videos stay"):
         run_cell(request_cell(), *NAMES)
     assert len(explanations(folder(tmp_path))) == 1

@@ -54,7 +54,7 @@ def test_run_help_says_a_line_on_each_group(command):
 
 def test_the_configuration_can_be_printed(command):
     done = command("run", "--cfg", "job", "method=lime")
-    assert done.returncode == 0 and "lavx.summary.Ridge" in done.stdout
+    assert done.returncode == 0 and "lavx.methods.summary.Ridge" in done.stdout
 
 
 def test_an_unknown_option_names_the_allowed_ones(command):

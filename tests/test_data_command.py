@@ -11,11 +11,11 @@ from hydra import compose, initialize_config_module
 from PIL import Image
 
 from lavx.commands.data import check_dataset
-from lavx.contact_sheet import draw_contact_sheet
 from lavx.datasets import check
 from lavx.datasets.base import Video
-from lavx.datasets.video import VideoInfo, write_video
+from lavx.drawing.contact_sheet import draw_contact_sheet
 from lavx.errors import RequestError
+from lavx.video import VideoInfo, write_video
 
 
 @pytest.fixture

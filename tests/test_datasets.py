@@ -15,7 +15,7 @@ from lavx.datasets.folder import Folder
 from lavx.datasets.jhmdb21 import CLASSES as JHMDB_CLASSES
 from lavx.datasets.jhmdb21 import PACKED_MASKS, Jhmdb21
 from lavx.datasets.kinetics400 import Kinetics400
-from lavx.datasets.video import VideoError, probe, write_video
+from lavx.video import VideoError, probe, write_video
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 HEADER = "label,youtube_id,time_start,time_end,split\n"

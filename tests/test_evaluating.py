@@ -25,14 +25,12 @@ from PIL import Image
 from sklearn import metrics
 from toy import ToyNetwork, two_folds
 
-from lavx.answers import AnswerBook
 from lavx.commands.evaluate import evaluate
-from lavx.confusion import confusion_matrix, draw_confusion
 from lavx.datasets.base import Video
 from lavx.datasets.shapes import CLASSES, Shapes
-from lavx.datasets.video import VideoError
+from lavx.drawing.confusion_matrix import confusion_matrix, draw_confusion
 from lavx.errors import RequestError
-from lavx.evaluating import (
+from lavx.experiments.evaluation import (
     Evaluator,
     Judged,
     Prediction,
@@ -42,7 +40,9 @@ from lavx.evaluating import (
     measure,
     prediction_rows,
 )
-from lavx.networks import weights
+from lavx.experiments.predictions import AnswerBook
+from lavx.networks.openmmlab import checkpoints
+from lavx.video import VideoError
 
 
 class Oracle:
@@ -327,7 +327,7 @@ def predictions(tmp_path, names=NAMES):
 
 def test_each_video_is_judged_by_its_own_fold_s_network(configure, drawn, folds, tmp_path, monkeypatch, capsys):
     read = []
-    monkeypatch.setattr(weights, "read_checkpoint", lambda path, trust, own=weights.read_checkpoint: (
+    monkeypatch.setattr(checkpoints, "read_checkpoint", lambda path, trust, own=checkpoints.read_checkpoint: (
         read.append(path.parent.name), own(path, trust))[1])  # fmt: skip
     config = configure(f"net.checkpoint='{folds}'", net="embedded",
                        dataset={"_target_": "toy.FoldedShapes", "root": str(drawn), "n_videos": 12})  # fmt: skip

@@ -4,8 +4,8 @@ from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
-from lavx import gallery
 from lavx.commands import gallery as command
+from lavx.drawing import gallery
 from lavx.errors import RequestError
 
 

@@ -13,9 +13,10 @@ from command import run_lavx
 from filelock import FileLock
 from hydra import compose, initialize_config_module
 
-from lavx import cell, grid, workers
 from lavx.commands import status
 from lavx.errors import RequestError
+from lavx.experiments import cell, workers
+from lavx.experiments import status as grid
 
 ONE = ("shapes", "tpn", "rise")
 
@@ -198,7 +199,7 @@ def test_the_experiments_plan_their_cells_and_the_command_line_narrows_them(name
     from hydra.core.global_hydra import GlobalHydra
     from hydra.types import RunMode
 
-    from lavx import sweep
+    from lavx.experiments import sweep
 
     GlobalHydra.instance().clear()
     hydra = Hydra.create_main_hydra2("lavx", create_config_search_path("pkg://lavx.conf"))

@@ -13,17 +13,17 @@ from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 from toy import FoldedShapes, two_folds
 
-from lavx.cell import Cell, build_network, run_cell
 from lavx.commands import gallery, select
 from lavx.datasets import shapes
 from lavx.datasets.base import Folded, Video
 from lavx.datasets.etri_activity3d import EtriActivity3D
 from lavx.datasets.jhmdb21 import Jhmdb21
-from lavx.datasets.video import VideoError
 from lavx.errors import RequestError
-from lavx.networks.held_out import fold_for, folds_of, prepare, sha256_for
-from lavx.networks.network import Network
-from lavx.selecting import select as draw
+from lavx.experiments.cell import Cell, build_network, run_cell
+from lavx.experiments.held_out import fold_for, folds_of, prepare, sha256_for
+from lavx.experiments.video_selection import select as draw
+from lavx.networks.openmmlab.network import Network
+from lavx.video import VideoError
 
 NETS = ["tpn", "tanet", "timesformer"]
 
@@ -233,7 +233,7 @@ def test_select_counts_a_video_that_is_in_no_fold(root, tmp_path, weights):
 
 def test_the_gallery_takes_the_video_s_own_fold(configure, monkeypatch, tmp_path):
     drawn = {}
-    monkeypatch.setattr("lavx.gallery.draw_gallery", lambda *args: drawn.update(target=args[3]) or [])
+    monkeypatch.setattr("lavx.drawing.gallery.draw_gallery", lambda *args: drawn.update(target=args[3]) or [])
     monkeypatch.setattr(gallery, "_options", lambda step: {})
     config = configure("methods=[]", f"video={FoldedShapes(tmp_path).videos()[3].path}", command="gallery")
     with pytest.raises(
@@ -335,7 +335,7 @@ def test_select_looks_where_the_networks_were_trained(root, tmp_path, monkeypatc
         )
         asked = []
         monkeypatch.setattr(
-            "lavx.cell.build_network", lambda run, *_: asked.append(run) or build("embedded", folds=())
+            "lavx.experiments.cell.build_network", lambda run, *_: asked.append(run) or build("embedded", folds=())
         )
         config.dataset.root, config.dataset.n_videos, config.n_videos = str(root), 2, 1
         assert select._select(config, "shapes", []) == 0

@@ -6,12 +6,12 @@ import pytest
 import torch
 from test_cell import NAMES, cache, folder, request_cell  # noqa: F401
 
-from lavx import localization as loc
-from lavx.cell import run_cell
+from lavx.experiments.cell import run_cell
 from lavx.explainer import Seeds
-from lavx.networks.view import Geometry
-from lavx.removal import Black, Mean
-from lavx.scoring import Scorer, Stopwatch
+from lavx.game import Scorer, Stopwatch
+from lavx.methods.removal import Black, Mean
+from lavx.metrics import localization as loc
+from lavx.types import Geometry
 
 
 @pytest.fixture

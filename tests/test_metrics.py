@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from lavx.explainer import Seeds
-from lavx.metrics import Curve, Games, level_sets, minimal_masks
-from lavx.removal import Black
-from lavx.scoring import Scorer, Stopwatch
+from lavx.game import Scorer, Stopwatch
+from lavx.methods.removal import Black
+from lavx.metrics.insertion_deletion import Curve, Games, level_sets, minimal_masks
 
 
 def play(network, clip, heatmap, n_steps=100):

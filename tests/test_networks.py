@@ -15,10 +15,11 @@ import pytest
 import torch
 import yaml
 
-from lavx.datasets import shapes, video
-from lavx.networks import openmmlab, weights
-from lavx.networks.network import Network
-from lavx.networks.view import Geometry
+from lavx import video
+from lavx.datasets import shapes
+from lavx.networks.openmmlab import checkpoints, library
+from lavx.networks.openmmlab.network import Network
+from lavx.types import Geometry
 
 ROOT = Path(__file__).parents[1]
 CLIPS = ROOT.parent / "shared" / "data" / "clips" / "kinetics400"
@@ -63,13 +64,13 @@ def _sharpen(network: Network, path: Path) -> None:
 
 def _mmaction_probabilities(network: Network, config: str, path: Path) -> torch.Tensor:
     """What mmaction2's own pipeline and `inference_recognizer` say of a video, for the same weights and view."""
-    openmmlab.load()
-    with openmmlab.quiet():
+    library.load()
+    with library.quiet():
         from mmaction.apis import inference_recognizer
         from mmaction.registry import MODELS
         from mmengine.dataset import Compose
 
-        settings = openmmlab.read_config(weights.config_file(config))
+        settings = library.read_config(checkpoints.config_file(config))
         settings.model.backbone.pretrained = None
         recognizer = MODELS.build(settings.model).eval()
         recognizer.load_state_dict(network._recognizer.state_dict())
@@ -209,7 +210,7 @@ def state() -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("net", NETS)
 def test_embedded_weights_load(net: str, caplog: pytest.LogCaptureFixture) -> None:
-    file = ROOT / "lavx" / "networks" / "weights" / f"shapes_{net}.pth"
+    file = ROOT / "lavx" / "networks" / "openmmlab" / "weights" / f"shapes_{net}.pth"
     if not file.is_file():
         with pytest.raises(FileNotFoundError, match=f"lavx ships no weights shapes_{net}.pth"):
             small(net, checkpoint="embedded")
@@ -244,7 +245,7 @@ def test_what_is_in_the_file_is_what_the_network_has(tmp_path: Path, state: dict
 
 
 def test_a_checkpoint_of_mmengines_runner_needs_trust(tmp_path: Path, state: dict[str, torch.Tensor]) -> None:
-    openmmlab.load()
+    library.load()
     from mmengine.logging import MessageHub
 
     hub = MessageHub("lavx-test")
@@ -411,7 +412,7 @@ def test_clips_of_another_shape_are_refused() -> None:
 
 @pytest.mark.parametrize("step", ["dict(type='Flip')", "dict(type='ThreeCrop', crop_size=64)"])
 def test_a_pipeline_that_cannot_be_one_view_is_refused(step: str, tmp_path: Path) -> None:
-    text = (ROOT / "lavx" / "networks" / "configs" / "shapes_tpn.py").read_text()
+    text = (ROOT / "lavx" / "networks" / "openmmlab" / "configs" / "shapes_tpn.py").read_text()
     path = tmp_path / "net.py"
     path.write_text(text.replace('dict(type="CenterCrop", crop_size=64)', step))
     with pytest.raises(ValueError, match=f"val_pipeline sees only if.*{step.split(chr(39))[1]}"):
@@ -420,7 +421,7 @@ def test_a_pipeline_that_cannot_be_one_view_is_refused(step: str, tmp_path: Path
 
 def test_mmaction2_stays_off_the_terminal() -> None:
     code = (
-        "from lavx.networks.network import Network\n"
+        "from lavx.networks.openmmlab.network import Network\n"
         f"Network('tpn', 'lavx:shapes_tpn.py', 'random', {list(shapes.CLASSES)!r}, 'cpu')\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=300)

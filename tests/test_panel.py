@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lavx.panel import N_COLUMNS, Caption, draw_panel, write_overlay
-from lavx.visualization import Heatmap, PosNeg
+from lavx.drawing.panel import N_COLUMNS, Caption, draw_panel, write_overlay
+from lavx.methods.visualization import Heatmap, PosNeg
 
 CAPTION = Caption(
     video_id="00017",

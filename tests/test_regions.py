@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from lavx.regions import LabelRegions, SoftGrid, Windows
+from lavx.methods.regions import LabelRegions, SoftGrid, Windows
 
 SHAPE = (4, 12, 10)
 

@@ -8,8 +8,8 @@ import yaml
 from hydra.utils import instantiate
 from scipy.ndimage import gaussian_filter
 
-from lavx.regions import LabelRegions, SoftGrid, Windows
-from lavx.removal import Black, Blur, Constant, Gray, Inpaint, Mean, Noise
+from lavx.methods.regions import LabelRegions, SoftGrid, Windows
+from lavx.methods.removal import Black, Blur, Constant, Gray, Inpaint, Mean, Noise
 
 CONF = Path(__file__).parents[1] / "conf" / "method" / "removal"
 SHAPE = (4, 18, 21)

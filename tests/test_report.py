@@ -268,7 +268,7 @@ def test_the_overlays_can_be_embedded(tmp_path):
 
 def test_a_panel_takes_the_two_halves_of_the_overlay(tmp_path):
     cell = make_cell(tmp_path, ("one", "tpn", "lime"), ["a"])
-    from lavx.panel import write_overlay
+    from lavx.drawing.panel import write_overlay
 
     frames = np.zeros((4, 40, 60, 3), dtype=np.uint8)
     write_overlay(cell.folder("a") / "overlay.mp4", frames=frames + 40, overlay=frames + 200, seconds=np.arange(4))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lavx.errors import RequestError
-from lavx.results import RunFolder, difference, write_arrays, write_text
+from lavx.experiments.run_folder import RunFolder, difference, write_arrays, write_text
 
 ROW = {"video_id": "a", "label": 1, "error": None, "seconds": {"decode": 0.5}, "curves": {"x": [1]}}
 

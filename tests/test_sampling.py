@@ -5,8 +5,8 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from lavx.sampling import All, Budget
-from lavx.selection import Bernoulli, ExactlyK, LeaveOneOut, OnlyOne, Permutation, ShapleyKernel
+from lavx.methods.sampling import All, Budget
+from lavx.methods.selection import Bernoulli, ExactlyK, LeaveOneOut, OnlyOne, Permutation, ShapleyKernel
 
 CONF = Path(__file__).parents[1] / "conf" / "method" / "sampling"
 SELECTIONS = [LeaveOneOut(), OnlyOne(), Bernoulli(), ExactlyK(k=2), ShapleyKernel(), Permutation()]

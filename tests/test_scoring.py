@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from lavx.behavior import Logit, Probability
-from lavx.regions import LabelRegions
-from lavx.removal import Black
-from lavx.scoring import ScoreError, Scorer, Stopwatch
+from lavx.game import ScoreError, Scorer, Stopwatch
+from lavx.methods.behavior import Logit, Probability
+from lavx.methods.regions import LabelRegions
+from lavx.methods.removal import Black
 
 CPU = torch.device("cpu")
 

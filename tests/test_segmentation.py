@@ -10,10 +10,10 @@ import yaml
 from hydra.utils import instantiate
 from scipy import ndimage
 
-from lavx import regions
 from lavx.datasets.shapes import draw
-from lavx.datasets.video import read_frames
-from lavx.segmentation import Felzenszwalb, Grid, Quickshift, Slic, SoftGrid, Watershed, Windows
+from lavx.methods import regions
+from lavx.methods.segmentation import Felzenszwalb, Grid, Quickshift, Slic, SoftGrid, Watershed, Windows
+from lavx.video import read_frames
 
 CONF = Path(__file__).parents[1] / "conf" / "method" / "segmentation"
 REAL = "kinetics400/mmaction2_demo.mp4"
@@ -188,7 +188,7 @@ def test_a_clip_of_one_color_is_cut_without_an_error(segmentation):
 
 
 def test_a_number_of_regions_far_from_the_request_is_logged(caplog):
-    with caplog.at_level(logging.WARNING, "lavx.segmentation"):
+    with caplog.at_level(logging.WARNING, "lavx.methods.segmentation"):
         found = cut(Felzenszwalb(), np.zeros((4, 32, 32, 3), dtype=np.uint8))
     assert f"Felzenszwalb gave {found.n_regions} regions, not about n_segments=200" in caplog.text
 

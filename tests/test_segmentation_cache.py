@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from lavx.regions import LabelRegions, SoftGrid
-from lavx.segmentation_cache import SegmentationCache
+from lavx.experiments.segmentation_cache import SegmentationCache
+from lavx.methods.regions import LabelRegions, SoftGrid
 
 calls = []  # outside the class: what an instance holds are its parameters
 

@@ -8,9 +8,9 @@ import torch
 from command import run_lavx
 
 from lavx.datasets.base import Video
-from lavx.datasets.video import VideoError
 from lavx.errors import RequestError
-from lavx.selecting import read_selection, select
+from lavx.experiments.video_selection import read_selection, select
+from lavx.video import VideoError
 
 
 class Oracle:

@@ -6,7 +6,15 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from lavx.selection import Bernoulli, Coalitions, ExactlyK, LeaveOneOut, OnlyOne, Permutation, ShapleyKernel
+from lavx.methods.selection import (
+    Bernoulli,
+    Coalitions,
+    ExactlyK,
+    LeaveOneOut,
+    OnlyOne,
+    Permutation,
+    ShapleyKernel,
+)
 
 CONF = Path(__file__).parents[1] / "conf" / "method" / "selection"
 DRAWN = [

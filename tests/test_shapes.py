@@ -4,7 +4,7 @@ import torch
 
 from lavx.datasets import shapes
 from lavx.datasets.shapes import CLASSES, COLORS, PAIRS, Shapes, draw
-from lavx.datasets.video import read_frames
+from lavx.video import read_frames
 
 NETWORKS = ("timesformer", "tanet", "tpn")
 
@@ -85,7 +85,7 @@ def held_out(tmp_path_factory):
 
 
 def embedded(name):
-    from lavx.networks.network import Network
+    from lavx.networks.openmmlab.network import Network
 
     return Network(name, f"lavx:shapes_{name}.py", "embedded", classes=CLASSES, device="cpu")
 

@@ -7,8 +7,16 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from lavx.selection import Bernoulli, Coalitions, ExactlyK, LeaveOneOut, OnlyOne, Permutation, ShapleyKernel
-from lavx.summary import (
+from lavx.methods.selection import (
+    Bernoulli,
+    Coalitions,
+    ExactlyK,
+    LeaveOneOut,
+    OnlyOne,
+    Permutation,
+    ShapleyKernel,
+)
+from lavx.methods.summary import (
     Difference,
     MeanWhenKept,
     PermutationMean,

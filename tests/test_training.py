@@ -20,13 +20,14 @@ from PIL import Image
 from lavx.datasets import check
 from lavx.datasets.base import Video
 from lavx.datasets.lengths import lengths
-from lavx.datasets.video import VideoInfo, write_video
 from lavx.errors import RequestError
-from lavx.networks import openmmlab, trainer, weights
-from lavx.networks.network import Network
-from lavx.networks.trainer import Recipe
-from lavx.networks.view import View
-from lavx.training import Training
+from lavx.experiments.training import Training
+from lavx.networks.openmmlab import checkpoints, library
+from lavx.networks.openmmlab.network import Network
+from lavx.networks.openmmlab.view import View
+from lavx.networks.training import trainer
+from lavx.networks.training.trainer import Recipe
+from lavx.video import VideoInfo, write_video
 
 PUBLISHED = {
     "timesformer": "timesformer/timesformer_divST_8xb8-8x32x1-15e_kinetics400-rgb.py",
@@ -187,7 +188,7 @@ def test_a_look_that_was_cut_off_is_made_up_for(overrides, configured, monkeypat
 
 
 def settings_of(config, **recipe):
-    settings = openmmlab.read_config(PUBLISHED[config])
+    settings = library.read_config(PUBLISHED[config])
     recipe = Recipe(**recipe)
     nothing = trainer.Clips("NCHW")
     device = torch.device("cpu")
@@ -220,8 +221,8 @@ def test_neither_workers_nor_looks_at_the_held_out_change_what_is_learned(config
 
 
 def test_training_clips_depend_on_seed_and_epoch_alone(configured, jhmdb):
-    openmmlab.load()
-    settings = openmmlab.read_config(weights.config_file("lavx:shapes_tanet.py"))
+    library.load()
+    settings = library.read_config(checkpoints.config_file("lavx:shapes_tanet.py"))
     videos = [
         Video("a", jhmdb / "videos" / "golf" / "v0.mp4", 0),
         Video("b", jhmdb / "videos" / "golf" / "v1.mp4", 0),
@@ -259,7 +260,7 @@ def test_epochs_are_orders_of_all_clips():
 
 
 def test_color_jitter_turns_the_hue_both_ways():
-    openmmlab.load()
+    library.load()
     from mmaction.registry import TRANSFORMS
 
     red = np.zeros((2, 2, 3), np.uint8)
@@ -272,8 +273,8 @@ def test_color_jitter_turns_the_hue_both_ways():
 
 @pytest.mark.parametrize("net", ["tpn", "tanet", "timesformer"])
 def test_classifying_layers_are_those_whose_shape_depends_on_the_classes(net):
-    settings = openmmlab.read_config(weights.config_file(f"lavx:shapes_{net}.py"))
-    five, six = (openmmlab.build_recognizer(trainer.with_classes(settings, n).model).state_dict() for n in (5, 6))
+    settings = library.read_config(checkpoints.config_file(f"lavx:shapes_{net}.py"))
+    five, six = (library.build_recognizer(trainer.with_classes(settings, n).model).state_dict() for n in (5, 6))
     differing = {name for name in five if five[name].shape != six[name].shape}
     assert differing and differing == {name for name in five if trainer.classifying(name)}
     assert settings.model.cls_head.num_classes == 8  # a copy was changed
@@ -284,7 +285,9 @@ def test_a_training_begins_with_all_weights_but_the_classifying_ones(net, config
     overrides = [f"net={net}", "net.checkpoint=embedded", "training.epochs=1", "training.learning_rate=1e-12"]
     training, status = train(configured(*overrides), net)
     assert status == 0 and f"shapes_{net}.pth" in capsys.readouterr().out
-    begun = torch.load(weights.weights_file(f"lavx:shapes_{net}.py", "embedded"), weights_only=True)["state_dict"]
+    begun = torch.load(checkpoints.weights_file(f"lavx:shapes_{net}.py", "embedded"), weights_only=True)[
+        "state_dict"
+    ]
     learned = stored(training.folder)["state_dict"]
     kept = [name for name in begun if not trainer.classifying(name) and "running" not in name]
     assert len(kept) > 50
@@ -295,7 +298,7 @@ def test_a_training_begins_with_all_weights_but_the_classifying_ones(net, config
 
 
 def test_weights_of_another_network_are_refused_before_anything_is_written(configured, tmp_path):
-    other = weights.weights_file("lavx:shapes_tanet.py", "embedded")
+    other = checkpoints.weights_file("lavx:shapes_tanet.py", "embedded")
     with pytest.raises(RequestError, match="these weights do not fit the network"):
         train(configured(f"net.checkpoint={other}"))
     with pytest.raises(RequestError, match="there is no such file"):
@@ -480,8 +483,8 @@ def test_folds_are_trained_apart_and_told_together(tmp_path, capsys):
 def test_drawn_videos_are_held_out_from_those_to_learn_from(tmp_path):
     from lavx.datasets.shapes import Shapes
 
-    openmmlab.load()
-    view = View(openmmlab.read_config(weights.config_file("lavx:shapes_tpn.py")), "tpn", "x")
+    library.load()
+    view = View(library.read_config(checkpoints.config_file("lavx:shapes_tpn.py")), "tpn", "x")
     learned, judged = (trainer.DrawnClips(Shapes(tmp_path), view, 0, split, 3) for split in (1, 2))
     assert learned[0]["inputs"].shape == (1, 3, 8, 64, 64)
     assert torch.equal(learned[1]["inputs"], learned[1]["inputs"])
@@ -498,13 +501,13 @@ def test_schedules_of_the_configs_are_moved_in_proportion():
 @pytest.mark.parametrize("net", sorted(PUBLISHED))
 def test_the_published_networks_are_fine_tuned_at_full_size(net, jhmdb, tmp_path, capsys):
     """From weights of the Kinetics 400 exact shape, all is taken over but the classifying layers."""
-    settings = openmmlab.read_config(PUBLISHED[net])
+    settings = library.read_config(PUBLISHED[net])
     torch.manual_seed(1)
-    published = openmmlab.build_recognizer(settings.model).state_dict()
+    published = library.build_recognizer(settings.model).state_dict()
     file = tmp_path / "kinetics.pth"
     torch.save({"state_dict": published}, file)
 
-    new = openmmlab.build_recognizer(trainer.with_classes(settings, 2).model)
+    new = library.build_recognizer(trainer.with_classes(settings, 2).model)
     fresh = {name: value.clone() for name, value in new.state_dict().items()}
     trainer.begin_with(new, published, str(file))
     replaced = {name for name, value in new.state_dict().items() if not torch.equal(value, published[name])}

@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from lavx.datasets import video
+from lavx import video
 
 CLIPS = Path(__file__).parents[2] / "shared" / "data" / "clips"
 

@@ -6,7 +6,7 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from lavx.visualization import COLORMAPS, Heatmap, PosNeg
+from lavx.methods.visualization import COLORMAPS, Heatmap, PosNeg
 
 CONF = Path(__file__).parents[1] / "conf" / "method" / "visualization"
 BOTH = pytest.mark.parametrize("component", [Heatmap, PosNeg])

@@ -11,8 +11,8 @@ from torch import Tensor
 from lavx import networks
 from lavx.datasets.base import Video
 from lavx.datasets.shapes import Shapes
-from lavx.datasets.video import probe, read_frames
-from lavx.networks.view import Clip, Geometry
+from lavx.types import Clip, Geometry
+from lavx.video import probe, read_frames
 
 
 class ToyNetwork:
@@ -54,7 +54,7 @@ class FoldedShapes(Shapes):
 
 def two_folds(folder: Path, net: str = "tpn") -> str:
     """Write weights for two folds, the embedded ones and those one class off; returns the path with `{fold}`."""
-    embedded = Path(networks.__file__).parent / "weights" / f"shapes_{net}.pth"
+    embedded = Path(networks.__file__).parent / "openmmlab" / "weights" / f"shapes_{net}.pth"
     content = torch.load(embedded, weights_only=True)
     for fold in (0, 1):
         state = {

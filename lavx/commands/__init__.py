@@ -52,7 +52,7 @@ def begin_job(threads: int | str | None = None) -> None:
         os.chdir(here)  # a Ray worker starts elsewhere
     if threads is None:
         return
-    from lavx.workers import n_threads
+    from lavx.experiments.workers import n_threads
 
     launcher: Any = None
     if runtime.mode == RunMode.MULTIRUN:

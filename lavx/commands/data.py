@@ -20,7 +20,7 @@ from lavx.errors import RequestError, check_whole
 if TYPE_CHECKING:
     from lavx.datasets.base import Video
     from lavx.datasets.layouts import Inventory
-    from lavx.datasets.video import VideoInfo
+    from lavx.video import VideoInfo
 
 _MOST_LINES = 20  # of the same kind
 
@@ -34,9 +34,9 @@ def main(config: DictConfig) -> int:
 
 def check_dataset(config: DictConfig, name: str) -> int:
     """Print what a dataset holds, and write `videos.csv` and `contact_sheet.png` to `<outputs>/data/<name>`."""
-    from lavx.cell import build
-    from lavx.contact_sheet import draw_contact_sheet
     from lavx.datasets import check
+    from lavx.drawing.contact_sheet import draw_contact_sheet
+    from lavx.experiments.cell import build
 
     check_whole(config, "limit", 1, or_null=True)
     for key, least in (("sheet", 1), ("workers", 1), ("seed", 0)):

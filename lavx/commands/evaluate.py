@@ -18,7 +18,7 @@ from lavx.errors import RequestError, check_whole
 
 if TYPE_CHECKING:
     from lavx.datasets.base import Dataset, Video
-    from lavx.evaluating import Judged
+    from lavx.experiments.evaluation import Judged
 
 _MOST_LINES = 10  # of the same kind
 
@@ -39,8 +39,8 @@ def main() -> None:
 
 def evaluate(config: DictConfig, names: tuple[str, str]) -> int:
     """Classify videos and write what comes of it to `<outputs>/<name>/evaluation/<dataset>/<net>/`."""
-    from lavx.cell import build, logging_to, videos_of
     from lavx.datasets.check import draw
+    from lavx.experiments.cell import build, logging_to, videos_of
 
     check_whole(config, "n_videos", 1, or_null=True)
     check_whole(config, "seed", 0)
@@ -75,11 +75,11 @@ def _evaluate(
 ) -> int:
     import torch
 
-    from lavx import workers
-    from lavx.answers import AnswerBook
-    from lavx.cell import build_network
-    from lavx.evaluating import Evaluator, Prediction, write_evaluation
-    from lavx.results import environment
+    from lavx.experiments import workers
+    from lavx.experiments.cell import build_network
+    from lavx.experiments.evaluation import Evaluator, Prediction, write_evaluation
+    from lavx.experiments.predictions import AnswerBook
+    from lavx.experiments.run_folder import environment
 
     with workers.device(config.device) as device:
         placed = {"device": device} if "device" in config.net else {}
@@ -123,8 +123,8 @@ def _lines(
     names: Sequence[str], summary: Mapping[str, Any], judged: Sequence[Judged], classes: Sequence[str]
 ) -> list[str]:
     """The short table; also the worst classes where there are too many for a picture with names."""
-    from lavx.confusion import MOST_NAMES
-    from lavx.evaluating import class_rows, confusion_of, confusions
+    from lavx.drawing.confusion_matrix import MOST_NAMES
+    from lavx.experiments.evaluation import class_rows, confusion_of, confusions
 
     lines = [f"{' '.join(names)}: {summary['n']} videos, {len(classes)} classes; % right:"]
     for key, words in (("top1", "top-1"), ("top5", "top-5")):

@@ -18,7 +18,7 @@ _STEPS = ("segmentation", "selection", "removal")
 
 def _options(step: str) -> dict[str, Any]:
     """Every option of one step of a method, built."""
-    from lavx.cell import build
+    from lavx.experiments.cell import build
 
     group = f"method/{step}"
     names = GlobalHydra.instance().config_loader().get_group_options(group)
@@ -29,13 +29,13 @@ def _options(step: str) -> dict[str, Any]:
 def _gallery(config: DictConfig, dataset_name: str, net_name: str) -> int:
     import torch
 
-    from lavx.cell import build, build_network, videos_of
     from lavx.datasets.base import Video
-    from lavx.datasets.video import VideoError
+    from lavx.drawing.gallery import draw_gallery
+    from lavx.experiments.cell import build, build_network, videos_of
+    from lavx.experiments.held_out import prepare
     from lavx.explainer import Seeds
-    from lavx.gallery import draw_gallery
-    from lavx.networks.held_out import prepare
-    from lavx.scoring import Scorer
+    from lavx.game import Scorer
+    from lavx.video import VideoError
 
     check_whole(config, "n_frames", 1)
     dataset = build(config.dataset, "dataset")

@@ -6,8 +6,9 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from lavx import commands, sweep
+from lavx import commands
 from lavx.commands import begin_job, guarded
+from lavx.experiments import sweep
 
 
 def cell_name(overrides: list[str], choices: dict[str, str]) -> tuple[str, str, str]:
@@ -25,7 +26,7 @@ def _main(config: DictConfig) -> int:
 
     def job() -> int:
         begin_job(config.threads)
-        from lavx.cell import run_cell
+        from lavx.experiments.cell import run_cell
 
         return run_cell(config, *names)
 

@@ -15,8 +15,8 @@ from lavx.errors import check_whole
 
 
 def _select(config: DictConfig, dataset_name: str, dataset_overrides: list[str]) -> int:
-    from lavx.cell import build, build_network, videos_of
-    from lavx.selecting import select
+    from lavx.experiments.cell import build, build_network, videos_of
+    from lavx.experiments.video_selection import select
 
     check_whole(config, "n_videos", 1)
     dataset = build(config.dataset, "dataset")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from lavx import grid
 from lavx.commands import OK, UNUSABLE, statuses
+from lavx.experiments import status as grid
 
 HELP = """lavx status: which cells of a grid are done, running, failed or waiting, and the time left.
 

@@ -18,7 +18,7 @@ def _main(config: DictConfig) -> int:
 
     def job() -> int:
         begin_job(config.threads)
-        from lavx.training import run_training
+        from lavx.experiments.training import run_training
 
         return run_training(config, choices["dataset"], choices["net"])
 

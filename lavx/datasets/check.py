@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from lavx.datasets.base import Dataset, Video
 from lavx.datasets.layouts import Inventory
-from lavx.datasets.video import VideoError, VideoInfo, probe, read_frames
+from lavx.video import VideoError, VideoInfo, probe, read_frames
 
 
 def inventory(dataset: Dataset) -> Inventory:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lavx.datasets.base import Video
 from lavx.datasets.layouts import ClassNames, Inventory, Origin, find_videos, readable
-from lavx.datasets.video import VideoError, probe
+from lavx.video import VideoError, probe
 
 log = logging.getLogger(__name__)
 

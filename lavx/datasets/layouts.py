@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from lavx.datasets.base import Video
-from lavx.datasets.video import VideoError, probe
+from lavx.video import VideoError, probe
 
 log = logging.getLogger(__name__)
 

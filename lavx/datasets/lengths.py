@@ -11,8 +11,8 @@ from filelock import FileLock
 
 from lavx.datasets import check
 from lavx.datasets.base import Video
-from lavx.datasets.video import VideoInfo
 from lavx.files import read_json_lines
+from lavx.video import VideoInfo
 
 _PART = 500  # videos decoded between two writes
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lavx.datasets.base import Video
-from lavx.datasets.video import write_video
+from lavx.video import write_video
 
 N_FRAMES = 16
 FPS = 8

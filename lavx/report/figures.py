@@ -16,7 +16,6 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from lavx.datasets.video import VideoError, probe, read_frames
 from lavx.report.statistics import estimate
 from lavx.report.study import FLOORS, RATING, Metric, Study, ordered
 from lavx.report.tables import (
@@ -30,6 +29,7 @@ from lavx.report.tables import (
     title,
     values,
 )
+from lavx.video import VideoError, probe, read_frames
 
 DPI = 160
 _INK, _SOFT, _GRID = "#222222", "#666666", "#e2e2e2"

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from lavx import grid
+from lavx.experiments import status as grid
 from lavx.report.claims import FAILS, HOLDS, UNKNOWN, Checked, alone
 from lavx.report.figures import DPI
 from lavx.report.study import FLOORS, KEYS, Study

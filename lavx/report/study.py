@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lavx import grid
 from lavx.errors import RequestError
+from lavx.experiments import status as grid
 
 METHODS = ("lime", "kernel_shap", "rise", "loco", "univariate", "occlusion")
 FLOORS = ("random", "center")

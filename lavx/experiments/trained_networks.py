@@ -9,7 +9,7 @@ import yaml
 from omegaconf import DictConfig
 
 from lavx.errors import RequestError
-from lavx.networks.weights import FOLD
+from lavx.networks.openmmlab.checkpoints import FOLD
 
 _USUAL = {"name": "default", "outputs": "outputs"}  # what a command need not say
 _SPLIT = ("split", "split_kind", "k", "seed")  # keys of a dataset that say which videos a training held out

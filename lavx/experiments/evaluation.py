@@ -20,13 +20,13 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from lavx.answers import AnswerBook, Key, Reader
-from lavx.confusion import confusion_matrix, draw_confusion
 from lavx.datasets.base import Dataset, Video
-from lavx.datasets.video import VideoError
+from lavx.drawing.confusion_matrix import confusion_matrix, draw_confusion
+from lavx.experiments.held_out import fold_for, prepare, sha256_for
+from lavx.experiments.predictions import AnswerBook, Key, Reader
 from lavx.files import write_text
-from lavx.networks.held_out import fold_for, prepare, sha256_for
-from lavx.scoring import Scorer
+from lavx.game import Scorer
+from lavx.video import VideoError
 
 log = logging.getLogger(__name__)
 

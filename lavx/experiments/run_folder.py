@@ -75,7 +75,7 @@ def environment(weights: dict[str, Any], device: str, seed: int) -> dict[str, An
 
 def _commit() -> str | None:
     """The commit of lavx's own checkout; None where it was installed as a package."""
-    source = Path(__file__).resolve().parent.parent
+    source = Path(__file__).resolve().parents[2]
     if not (source / ".git").exists():
         return None
     try:

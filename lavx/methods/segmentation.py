@@ -26,8 +26,8 @@ from skimage.measure import label as connected_components
 from skimage.segmentation import felzenszwalb, quickshift, slic, watershed
 from skimage.util import regular_grid
 
-from lavx import regions
-from lavx.regions import LabelRegions
+from lavx.methods import regions
+from lavx.methods.regions import LabelRegions
 
 log = logging.getLogger(__name__)
 

@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from lavx.answers import AnswerBook, Key, Reader
 from lavx.datasets.base import Dataset, Video
-from lavx.datasets.video import VideoError
 from lavx.errors import RequestError
+from lavx.experiments.held_out import folds_of, prepare, sha256_for
+from lavx.experiments.predictions import AnswerBook, Key, Reader
 from lavx.files import write_text
-from lavx.networks.held_out import folds_of, prepare, sha256_for
+from lavx.video import VideoError
 
 log = logging.getLogger(__name__)
 

@@ -20,23 +20,26 @@ import torch
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
-from lavx import grid, panel, trained, workers
 from lavx.datasets.base import Dataset, Folded, Video
-from lavx.datasets.video import VideoError
+from lavx.drawing import panel
 from lavx.errors import RequestError, check_whole
+from lavx.experiments import status as grid
+from lavx.experiments import trained_networks as trained
+from lavx.experiments import workers
+from lavx.experiments.held_out import folds_of, prepare
+from lavx.experiments.progress import Progress
+from lavx.experiments.run_folder import RunFolder, environment, identity, write_arrays
+from lavx.experiments.segmentation_cache import SegmentationCache
+from lavx.experiments.video_selection import read_selection
 from lavx.explainer import Explainer, Explanation, Floor, Seeds
 from lavx.files import write_text
-from lavx.localization import average_drop, localization, masked_score, truth_in_clip
-from lavx.metrics import Curve, Games, minimal_masks
-from lavx.networks.held_out import folds_of, prepare
-from lavx.networks.network import Network
-from lavx.networks.view import Clip
-from lavx.networks.weights import FOLD
-from lavx.progress import Progress
-from lavx.results import RunFolder, environment, identity, write_arrays
-from lavx.scoring import ScoreError, Scorer, Stopwatch
-from lavx.segmentation_cache import SegmentationCache
-from lavx.selecting import read_selection
+from lavx.game import ScoreError, Scorer, Stopwatch
+from lavx.metrics.insertion_deletion import Curve, Games, minimal_masks
+from lavx.metrics.localization import average_drop, localization, masked_score, truth_in_clip
+from lavx.networks.openmmlab.checkpoints import FOLD
+from lavx.networks.openmmlab.network import Network
+from lavx.types import Clip
+from lavx.video import VideoError
 
 log = logging.getLogger(__name__)
 

@@ -29,20 +29,21 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from lavx import results
-from lavx.cell import build, logging_to, videos_of
 from lavx.datasets.base import Dataset, DrawnAnew, Video
 from lavx.datasets.lengths import lengths
-from lavx.datasets.video import VideoInfo
+from lavx.drawing.learning_curves import draw_curves
 from lavx.errors import RequestError, check_whole
-from lavx.evaluating import TOP
+from lavx.experiments import run_folder as results
+from lavx.experiments.cell import build, logging_to, videos_of
+from lavx.experiments.evaluation import TOP
 from lavx.files import write_text
-from lavx.learning_curves import draw_curves
-from lavx.networks import openmmlab, trainer, weights
 from lavx.networks.allocator import keep_freed_memory
 from lavx.networks.device import PRECISIONS, find_device
-from lavx.networks.trainer import Recipe
-from lavx.networks.view import View
+from lavx.networks.openmmlab import checkpoints, library
+from lavx.networks.openmmlab.view import View
+from lavx.networks.training import trainer
+from lavx.networks.training.trainer import Recipe
+from lavx.video import VideoInfo
 
 # Where a training happens, and what it leaves beside its weights: not what it computes.
 _NOT_PART_OF_A_TRAINING = ("name", "outputs", "device", "threads", "tensorboard")
@@ -114,14 +115,14 @@ class Training:
         if results.holds(self.folder, self.identity) and (self.folder / "accuracy.json").exists():
             print(f"{self._title()} is trained already.")
             return self._close()
-        openmmlab.load()
+        library.load()
         if self.place.type == "cpu":
             keep_freed_memory()
         dataset, held_out = self._parts
         classes = dataset.classes
         net = self.config.net
         try:
-            settings = openmmlab.read_config(weights.config_file(net.config))
+            settings = library.read_config(checkpoints.config_file(net.config))
         except OSError as error:
             raise RequestError(str(error)) from error
         settings = trainer.with_classes(settings, len(classes))
@@ -297,10 +298,10 @@ class Training:
         if net.checkpoint == "random":
             return None, {"file": f"random (seed {self.config.seed})", "sha256": None}
         try:
-            file = weights.weights_file(net.config, net.checkpoint)
-            sha256 = weights.check_hash(file)
-            content = weights.read_checkpoint(file, net.trust_checkpoint)
-            trainer.begin_with(openmmlab.build_recognizer(settings.model), content["state_dict"], str(file))
+            file = checkpoints.weights_file(net.config, net.checkpoint)
+            sha256 = checkpoints.check_hash(file)
+            content = checkpoints.read_checkpoint(file, net.trust_checkpoint)
+            trainer.begin_with(library.build_recognizer(settings.model), content["state_dict"], str(file))
         except (OSError, ValueError) as error:
             raise RequestError(str(error)) from error
         return (content["state_dict"], str(file)), {"file": str(file), "sha256": sha256}
@@ -409,7 +410,7 @@ def _mean_sd(values: Sequence[float]) -> str:
 
 def run_training(config: DictConfig, dataset: str, net: str) -> int:
     """Run the training of a composed configuration; returns the exit status."""
-    from lavx import workers
+    from lavx.experiments import workers
 
     with workers.device(config.device) as device:
         return Training(config, (dataset, net), device).run()

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lavx.networks import openmmlab
+from lavx.networks.openmmlab import library
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ def _is_file(checkpoint: str) -> bool:
 
 def _official(config: str) -> str:
     try:
-        return openmmlab.official_checkpoint(config)
+        return library.official_checkpoint(config)
     except LookupError as error:
         raise ValueError(error.args[0]) from None
 

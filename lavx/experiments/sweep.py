@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from lavx import grid
+from lavx.experiments import status as grid
 from lavx.files import write_text
 
 Planned = tuple[Path, tuple[str, str, str]]  # <outputs>/<name>, and the cell in it

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lavx.regions import LabelRegions, Regions
+from lavx.methods.regions import LabelRegions, Regions
 
 
 class Segmentation(Protocol):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lavx.datasets import video
-from lavx.networks import openmmlab
+from lavx import video
+from lavx.networks.openmmlab import library
+from lavx.types import Clip, Geometry
 
 logger = logging.getLogger(__name__)
 
@@ -23,50 +23,6 @@ FORMATTING = {"FormatShape", "PackActionInputs"}
 _SPATIAL = {"Resize", "CenterCrop"}
 # lavx decodes with PyAV, shapes the tensor itself and wants nothing random: TPN's validation has a ColorJitter.
 _LEFT_OUT = DECODING | FORMATTING | {"ColorJitter"}
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """Where a clip lies in its video: what maps a heatmap back.
-
-    Attributes:
-        frame_indices: the source frame that each clip frame shows; repeats where a short video was looped.
-        fps: of the source.
-        source_size: (height, width) of a source frame.
-        scaled_size: (height, width) after resizing, before cropping.
-        crop: (top, left, height, width) of the clip in the scaled frame.
-    """
-
-    frame_indices: tuple[int, ...]
-    fps: float
-    source_size: tuple[int, int]
-    scaled_size: tuple[int, int]
-    crop: tuple[int, int, int, int]
-
-    @property
-    def seconds(self) -> tuple[float, ...]:
-        """The time of each clip frame in the source, from 0."""
-        return tuple(index / self.fps for index in self.frame_indices)
-
-    @property
-    def source_crop(self) -> tuple[float, float, float, float]:
-        """(top, left, height, width) of the clip in source pixels."""
-        y, x = (source / scaled for source, scaled in zip(self.source_size, self.scaled_size, strict=True))
-        top, left, height, width = self.crop
-        return top * y, left * x, height * y, width * x
-
-
-@dataclass(frozen=True)
-class Clip:
-    """What a network sees of a video, before normalization.
-
-    Attributes:
-        frames: uint8 (T, H, W, 3), RGB.
-        geometry: where it lies in the video.
-    """
-
-    frames: NDArray[np.uint8]
-    geometry: Geometry
 
 
 class View:
@@ -90,7 +46,7 @@ class View:
     """
 
     def __init__(self, settings: Any, name: str, config: str) -> None:
-        openmmlab.load()
+        library.load()
         from mmaction.registry import TRANSFORMS
 
         self.name = name
@@ -109,7 +65,7 @@ class View:
         self.layout: str = settings.model.data_preprocessor.format_shape
         if self.layout not in ("NCHW", "NCTHW"):
             raise ValueError(f"net.config={config}: format_shape must be NCHW or NCTHW, got {self.layout}.")
-        with openmmlab.quiet():
+        with library.quiet():
             self._sampling = TRANSFORMS.build(sampling[0] | {"test_mode": True})
             self._spatial = [TRANSFORMS.build(step) for step in spatial]
         self.n_frames: int = self._sampling.clip_len if self.layout == "NCTHW" else self._sampling.num_clips

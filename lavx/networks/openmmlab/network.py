@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from lavx.networks import openmmlab, weights
 from lavx.networks.allocator import keep_freed_memory
 from lavx.networks.device import PRECISIONS, find_device
-from lavx.networks.view import Clip, View
+from lavx.networks.openmmlab import checkpoints, library
+from lavx.networks.openmmlab.view import View
+from lavx.types import Clip
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ RANDOM_SEED = 0  # of the weights of `checkpoint: random`
 class Network:
     """A recognizer of mmaction2 with its weights, its own validation preprocessing and one view a video.
 
-    What the network sees of a video is one view of it: see `lavx.networks.view.View`.
+    What the network sees of a video is one view of it: see `lavx.networks.openmmlab.view.View`.
 
     Args:
         name: what the network is called in results; `-random` is appended where the weights are.
@@ -74,7 +75,7 @@ class Network:
         self._fold: int | None = None
         self._dates: dict[int, int] = {}  # by fold, when the file was written that was hashed
 
-        settings = openmmlab.read_config(weights.config_file(config))
+        settings = library.read_config(checkpoints.config_file(config))
         n_outputs = settings.model.cls_head.num_classes
         if n_outputs != self.n_classes:
             raise ValueError(
@@ -83,7 +84,7 @@ class Network:
             )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(RANDOM_SEED)
-            self._recognizer = openmmlab.build_recognizer(settings.model)
+            self._recognizer = library.build_recognizer(settings.model)
         self.folds: dict[int, dict[str, str | None]] = {}
         self.weights: dict[str, Any]
         self.name, self.weights = self._load(name, config, checkpoint, folds)
@@ -101,23 +102,23 @@ class Network:
                 name,
             )
             return f"{name}-random", {"file": f"random (seed {RANDOM_SEED})", "sha256": None}
-        if weights.FOLD in checkpoint:
-            for fold, path in weights.fold_files(config, checkpoint, folds).items():
+        if checkpoints.FOLD in checkpoint:
+            for fold, path in checkpoints.fold_files(config, checkpoint, folds).items():
                 self._dates[fold] = path.stat().st_mtime_ns
-                self.folds[fold] = {"file": str(path), "sha256": weights.check_hash(path)}
+                self.folds[fold] = {"file": str(path), "sha256": checkpoints.check_hash(path)}
             self.take_fold(folds[0])
             return name, {"file": checkpoint, "sha256": None, "folds": self.folds}
-        path = weights.weights_file(config, checkpoint)
-        sha256 = weights.check_hash(path)
+        path = checkpoints.weights_file(config, checkpoint)
+        sha256 = checkpoints.check_hash(path)
         self._fill(path)
         embedded = checkpoint == "embedded"
-        return name, {"file": f"{weights.OWN}{path.name}" if embedded else str(path), "sha256": sha256}
+        return name, {"file": f"{checkpoints.OWN}{path.name}" if embedded else str(path), "sha256": sha256}
 
     def _fill(self, path: Path) -> None:
         """Copy the weights of a file into the recognizer, whose device, number types and layouts stay."""
-        content = weights.read_checkpoint(path, self._trust)
-        weights.check_classes(path, content, self.classes)
-        weights.fill(self._recognizer, content["state_dict"], path)
+        content = checkpoints.read_checkpoint(path, self._trust)
+        checkpoints.check_classes(path, content, self.classes)
+        checkpoints.fill(self._recognizer, content["state_dict"], path)
 
     def take_fold(self, fold: int) -> None:
         """Take the weights of one fold; nothing happens where they are there already.
@@ -135,7 +136,7 @@ class Network:
             raise ValueError(f"there are no weights of fold {fold}, only of {', '.join(map(str, self.folds))}.")
         path = Path(str(self.folds[fold]["file"]))
         date = path.stat().st_mtime_ns
-        if date != self._dates[fold] and weights.check_hash(path) != self.folds[fold]["sha256"]:
+        if date != self._dates[fold] and checkpoints.check_hash(path) != self.folds[fold]["sha256"]:
             raise ValueError(f"{path} has changed since it was first read. Give the same command again.")
         self._fold = None  # neither one nor the other, should it be interrupted
         self._fill(path)
@@ -186,9 +187,9 @@ class Network:
             raise ValueError(f"clips must be (B, {self._view.n_frames}, H, W, 3), got {tuple(clips.shape)}.")
         inputs = self._normalize(clips.float())
         if self._dtype == torch.float32:
-            return openmmlab.logits(self._recognizer, inputs)
+            return library.logits(self._recognizer, inputs)
         with torch.autocast(self.device.type, dtype=self._dtype):
-            return openmmlab.logits(self._recognizer, inputs).float()
+            return library.logits(self._recognizer, inputs).float()
 
     def _normalize(self, clips: torch.Tensor) -> torch.Tensor:
         """Normalize and bring into the layout of the recognizer: (B, 1, 3, T, H, W) or (B, T, 3, H, W)."""

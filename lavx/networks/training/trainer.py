@@ -23,10 +23,10 @@ from torch import nn
 from torch.utils.data import Dataset, Sampler
 
 from lavx.datasets.base import DrawnAnew, Video
-from lavx.datasets.video import VideoInfo, read_frames
 from lavx.files import whole, write_text
-from lavx.networks import openmmlab, weights
-from lavx.networks.view import DECODING, View
+from lavx.networks.openmmlab import checkpoints, library
+from lavx.networks.openmmlab.view import DECODING, View
+from lavx.video import VideoInfo, read_frames
 
 log = logging.getLogger(__name__)
 
@@ -183,7 +183,7 @@ class TrainingClips(Clips):
                     steps.append(_decode)
             else:
                 steps.append(dict(step))
-        with openmmlab.quiet(), _draws((seed,)):  # ColorJitter draws its order when it is built
+        with library.quiet(), _draws((seed,)):  # ColorJitter draws its order when it is built
             self.pipeline = Compose(steps)
 
     def __len__(self) -> int:
@@ -359,10 +359,10 @@ def fit(training: Training, observer: Observer) -> None:
     Raises:
         FloatingPointError: if the loss is no number any more.
     """
-    openmmlab.load()
+    library.load()
     checkpoint = _last_checkpoint(training.folder)
     with _flags_restored():
-        with openmmlab.quiet():
+        with library.quiet():
             runner = _runner(training, checkpoint, observer)
         for handler in runner.logger.handlers:
             if not isinstance(handler, logging.FileHandler):
@@ -599,7 +599,7 @@ def begin_with(recognizer: nn.Module, start: Mapping[str, torch.Tensor], source:
     """
     own = {name: value for name, value in recognizer.state_dict().items() if classifying(name)}
     given = {name.removeprefix("module."): value for name, value in start.items()}
-    weights.fill(
+    checkpoints.fill(
         recognizer, {name: value for name, value in given.items() if not classifying(name)} | own, Path(source)
     )
 

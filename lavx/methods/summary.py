@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from lavx.selection import Coalitions
+from lavx.methods.selection import Coalitions
 
 Scores = NDArray[np.float64]
 
@@ -27,7 +27,7 @@ _FLOOR = 0.1
 
 
 class Selection(Protocol):
-    """What a summary asks of a selection (`lavx.selection`)."""
+    """What a summary asks of a selection (`lavx.methods.selection`)."""
 
     @property
     def kind(self) -> str:

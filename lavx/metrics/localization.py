@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lavx.behavior import Probability
 from lavx.explainer import Removal, Seeds
-from lavx.networks.view import Geometry
-from lavx.scoring import Scorer, Stopwatch
+from lavx.game import Scorer, Stopwatch
+from lavx.methods.behavior import Probability
+from lavx.types import Geometry
 
 
 def truth_in_clip(truth: NDArray[np.bool_], geometry: Geometry) -> NDArray[np.bool_]:

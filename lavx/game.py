@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lavx.regions import Regions
+from lavx.methods.regions import Regions
 
 log = logging.getLogger(__name__)
 

@@ -88,7 +88,7 @@ def _register_training() -> None:
     from mmengine.evaluator import BaseMetric
     from mmengine.registry import DATA_SAMPLERS
 
-    from lavx.networks.trainer import Epochs
+    from lavx.networks.training.trainer import Epochs
 
     DATA_SAMPLERS.register_module(name="LavxEpochs", module=Epochs)
 

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lavx.behavior import Probability
 from lavx.explainer import Removal, Seeds
-from lavx.regions import LabelRegions
-from lavx.scoring import Begin, Scorer, Stopwatch, silent
+from lavx.game import Begin, Scorer, Stopwatch, silent
+from lavx.methods.behavior import Probability
+from lavx.methods.regions import LabelRegions
 
 THRESHOLDS: tuple[float, ...] = tuple(round(0.1 * k, 1) for k in range(1, 10))
 

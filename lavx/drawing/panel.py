@@ -23,8 +23,8 @@ from matplotlib.textpath import TextToPath
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from lavx.datasets.video import write_video
-from lavx.visualization import Scale
+from lavx.methods.visualization import Scale
+from lavx.video import write_video
 
 N_COLUMNS = 8  # most frames in a row
 DPI = 110

@@ -25,8 +25,8 @@ import torch.nn.functional as F
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
-from lavx.regions import Regions
-from lavx.scoring import Fill
+from lavx.game import Fill
+from lavx.methods.regions import Regions
 
 ALGORITHMS = ("pull_push", "telea", "navier_stokes")
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from lavx.datasets.base import Dataset, Folded, Video
-from lavx.datasets.video import VideoError
 from lavx.errors import RequestError
+from lavx.video import VideoError
 
 
 def folds_of(dataset: Dataset | None, videos: Iterable[Video]) -> tuple[int, ...]:

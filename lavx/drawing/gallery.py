@@ -16,11 +16,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from skimage.segmentation import mark_boundaries
 
+from lavx.experiments.segmentation_cache import Segmentation
 from lavx.explainer import Explainer, Removal, Seeds
-from lavx.regions import LabelRegions, Regions
-from lavx.sampling import Budget, Selection
-from lavx.scoring import Scorer, Stopwatch
-from lavx.segmentation_cache import Segmentation
+from lavx.game import Scorer, Stopwatch
+from lavx.methods.regions import LabelRegions, Regions
+from lavx.methods.sampling import Budget, Selection
 
 Row = tuple[str, Sequence[NDArray[np.uint8]]]
 

@@ -7,11 +7,11 @@ from typing import Protocol
 
 import numpy as np
 
-from lavx.selection import Coalitions
+from lavx.methods.selection import Coalitions
 
 
 class Selection(Protocol):
-    """What a sampling asks of a selection (`lavx.selection`)."""
+    """What a sampling asks of a selection (`lavx.methods.selection`)."""
 
     @property
     def kind(self) -> str:

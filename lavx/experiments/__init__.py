@@ -1,0 +1,1 @@
+"""Everything that knows the outputs folder: composing, running, resuming, reading results."""

@@ -1,0 +1,1 @@
+"""How well an explanation describes the network."""

@@ -1,0 +1,1 @@
+"""Training a network of mmaction2 with mmengine's Runner."""
