@@ -1,11 +1,58 @@
-"""The words of the core as types: clips and where they lie in their videos."""
+"""The words of the core as types: arrays, clips, and what each part of lavx asks of the others.
+
+Nothing here computes anything. Shapes: T frames of H x W pixels, B clips in a batch, R regions, S coalitions,
+K classes.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
+
+Frames = NDArray[np.uint8]
+"""A clip's frames (T, H, W, 3), RGB in 0..255, as the network sees them before normalization."""
+
+Kept = NDArray[np.bool_]
+"""Coalitions (S, R): True where the region is kept, False where it is removed."""
+
+Scores = NDArray[np.float64]
+"""Scores (S,) of the target, one a coalition; larger = more of the target."""
+
+Attribution = NDArray[np.float64]
+"""Importance (R,) of each region; larger = more important for the target."""
+
+Heatmap = NDArray[np.float32]
+"""Importance (T, H, W) of each voxel."""
+
+OutputKind = Literal["logits", "probabilities", "multilabel", "multilabel_logits", "regression"]
+"""What the rows (K,) of a classifier's outputs are.
+
+- logits: class scores before a softmax;
+- probabilities: in [0, 1], of a row together 1;
+- multilabel: in [0, 1], each class for itself;
+- multilabel_logits: scores before a sigmoid, each class for itself;
+- regression: any numbers, explained as they are.
+"""
+
+OUTPUT_KINDS: tuple[str, ...] = get_args(OutputKind)
+
+Fill = Callable[[Tensor], Tensor]
+"""Masks (B, T, H, W) to perturbed clips (B, T, H, W, 3) of one clip."""
+
+Progress = Callable[[str, int], Callable[[int], object]]
+"""Told what comes and how many forward passes it takes; what it returns is told of passes done."""
+
+
+def silent(stage: str, n_passes: int) -> Callable[[int], object]:
+    """A `Progress` that shows nothing."""
+    return lambda done: None
 
 
 @dataclass(frozen=True)
@@ -48,5 +95,199 @@ class Clip:
         geometry: where it lies in the video.
     """
 
-    frames: NDArray[np.uint8]
+    frames: Frames
     geometry: Geometry
+
+
+class Classifier(Protocol):
+    """The black box.
+
+    Attributes:
+        device: where its clips must be.
+        output: what its outputs are; None where that has to be found out from what it answers.
+        classes: their names, in the order of the outputs; None where nobody knows them.
+    """
+
+    device: torch.device
+    output: OutputKind | None
+    classes: tuple[str, ...] | None
+
+    def __call__(self, clips: Tensor) -> Tensor:
+        """Outputs (B, K) of float32 clips (B, T, H, W, 3), RGB in 0..255, on `device`."""
+
+
+class Network(Classifier, Protocol):
+    """A classifier that reads video files with its own preprocessing.
+
+    Attributes:
+        name: what it is called in results.
+        weights: `file` and `sha256` of its weights, None where there is no file.
+    """
+
+    name: str
+    weights: dict[str, Any]
+
+    def read(self, path: str | Path, start: float | None = None, end: float | None = None) -> Clip:
+        """Decode a video, or its seconds `start` to `end`, and cut out what the network sees of it.
+
+        Raises:
+            lavx.video.VideoError: if the video cannot be used.
+        """
+
+
+class Regions(Protocol):
+    """The units of a clip that are removed or kept, whichever way they tile it."""
+
+    shape: tuple[int, int, int]
+    n_regions: int
+
+    def to(self, device: torch.device) -> Regions:
+        """Put the tensors inside on `device`, in place; returns itself."""
+
+    def masks(self, coalitions: Tensor) -> Tensor:
+        """Masks of coalitions bool (B, R): float (B, T, H, W) in [0, 1], 1 = kept."""
+
+    def heatmap(self, attribution: Tensor) -> Tensor:
+        """The attribution (R,) of each voxel: float (T, H, W)."""
+
+    def mean(self, volume: Tensor) -> Tensor:
+        """Mean of a volume (T, H, W, C) over each region: float (R, C)."""
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What has to be stored to tell where each region lies."""
+
+
+@dataclass(frozen=True)
+class Coalitions:
+    """Which regions each sample keeps.
+
+    Attributes:
+        kept: bool (S, R), True = region kept.
+        weights: float64 (S,), > 0. For kind "shapley" the share of the Shapley kernel's mass that the row
+            stands for, of the rows of one round together 1; otherwise ones.
+
+    Raises:
+        ValueError: if the shapes do not fit or a weight is not a positive number.
+    """
+
+    kept: Kept
+    weights: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        if self.kept.ndim != 2 or self.kept.dtype != np.bool_:
+            raise ValueError(f"kept must be bool (S, R), got {self.kept.dtype} {self.kept.shape}")
+        if self.weights.shape != self.kept.shape[:1]:
+            raise ValueError(f"weights must be ({len(self.kept)},), one a row, got {self.weights.shape}")
+        if not (np.isfinite(self.weights) & (self.weights > 0)).all():
+            raise ValueError("weights must be positive numbers, one a row")
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+    @staticmethod
+    def joined(rounds: Sequence[Coalitions]) -> Coalitions:
+        """The coalitions of several rounds as one; each round weighs as much as it has rows."""
+        if len(rounds) == 1:
+            return rounds[0]
+        weights = [part.weights * (len(part) / part.weights.sum()) for part in rounds if len(part)]
+        return Coalitions(np.concatenate([part.kept for part in rounds]), np.concatenate(weights))
+
+
+class Segmentation(Protocol):
+    """Cuts a clip into regions."""
+
+    def __call__(self, clip: Frames, rng: np.random.Generator) -> Regions:
+        """The regions of a clip; the same clip and generator state give the same regions."""
+
+
+class Selection(Protocol):
+    """Says which regions a sample keeps; it can `enumerate` all its coalitions, `draw` some, or both."""
+
+    @property
+    def kind(self) -> str:
+        """What its rows are, for the summaries that can use only some kinds."""
+        ...
+
+
+@runtime_checkable
+class Enumerable(Selection, Protocol):
+    """A selection with a list of all its coalitions."""
+
+    def enumerate(self, n_regions: int) -> Coalitions:
+        """All coalitions it stands for."""
+        ...
+
+
+@runtime_checkable
+class Drawable(Selection, Protocol):
+    """A selection that draws coalitions at random."""
+
+    def draw(self, n_regions: int, n_samples: int, rng: np.random.Generator) -> Coalitions:
+        """About `n_samples` coalitions, never more."""
+        ...
+
+
+Rounds = Generator[Coalitions, Scores, None]
+"""Coalitions to score, round by round; each `yield` answers with the scores (S,) of its coalitions."""
+
+
+class Sampling(Protocol):
+    """Says how many coalitions are scored, in one round or in several.
+
+    Attributes:
+        one_round: whether the first round is also the last, so that its coalitions can be checked before a
+            forward pass is spent on them.
+    """
+
+    @property
+    def one_round(self) -> bool:
+        """See above."""
+        ...
+
+    def check(self, selection: Selection) -> None:
+        """Raise ValueError if this selection cannot be sampled so."""
+
+    def rounds(self, selection: Selection, n_regions: int, rng: np.random.Generator) -> Rounds:
+        """Yield coalitions, take their scores, and go on for as long as more are wanted."""
+        ...
+
+
+class Removal(Protocol):
+    """Says what takes the place of a removed voxel."""
+
+    def prepare(self, clip: Tensor, regions: Regions, generator: torch.Generator) -> Fill:
+        """What turns masks (B, T, H, W) into perturbed clips (B, T, H, W, 3) of this clip."""
+
+
+class Behavior(Protocol):
+    """What is watched while regions are removed."""
+
+    def __call__(self, outputs: Tensor, target: int, kind: OutputKind) -> Tensor:
+        """Scores (B,) of outputs (B, K) of a kind for class `target`; larger = more of the target.
+
+        Raises:
+            ValueError: if outputs of this kind do not have this behavior.
+        """
+
+
+class Summary(Protocol):
+    """Turns the scores of all coalitions into the attribution of each region."""
+
+    def check(self, selection: Selection) -> None:
+        """Raise ValueError if this selection makes no sense here."""
+
+    def check_coalitions(self, coalitions: Coalitions) -> None:
+        """Raise ValueError if these coalitions do not suffice."""
+
+    def __call__(self, coalitions: Coalitions, scores: Scores, full: float, empty: float) -> Attribution:
+        """Attribution (R,) from the scores (S,) of the coalitions, of the clip and of the baseline."""
+
+
+class Visualization(Protocol):
+    """Draws a heatmap over frames."""
+
+    def scale(self) -> Any:
+        """What the colors mean (`lavx.methods.visualization.Scale`); None where none are drawn."""
+
+    def __call__(self, frames: Frames, heatmap: NDArray[np.floating]) -> Frames:
+        """The frames with the heatmap (T, H, W) over them."""
