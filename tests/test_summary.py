@@ -7,15 +7,7 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from lavx.methods.selection import (
-    Bernoulli,
-    Coalitions,
-    ExactlyK,
-    LeaveOneOut,
-    OnlyOne,
-    Permutation,
-    ShapleyKernel,
-)
+from lavx.methods.selection import Bernoulli, ExactlyK, LeaveOneOut, OnlyOne, Permutation, ShapleyKernel
 from lavx.methods.summary import (
     Difference,
     MeanWhenKept,
@@ -25,6 +17,7 @@ from lavx.methods.summary import (
     Value,
     WeightedMean,
 )
+from lavx.types import Coalitions, Enumerable
 
 CONF = Path(__file__).parents[1] / "conf" / "method" / "summary"
 # Every summary with a selection that it takes, at its own way of sampling, for R regions.
@@ -446,7 +439,7 @@ def test_selections_that_make_no_sense_are_refused(summary, selection, message):
 def test_regressions_and_means_take_any_selection(summary, selection, rng):
     summary.check(selection)
     n = 6
-    coalitions = selection.enumerate(n) if "all" in selection.samplings else selection.draw(n, 60, rng)
+    coalitions = selection.enumerate(n) if isinstance(selection, Enumerable) else selection.draw(n, 60, rng)
     worth = np.arange(6.0)
     attribution = summary(coalitions, coalitions.kept @ worth, worth.sum(), 0.0)
     assert np.array_equal(np.argsort(attribution), np.arange(6)) or selection.kind == "independent"

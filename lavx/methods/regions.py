@@ -10,35 +10,13 @@ Shapes: a clip is (T, H, W), R regions, B coalitions. Masks are 1 where the clip
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
-
-
-class Regions(Protocol):
-    """What the pipe asks of regions."""
-
-    shape: tuple[int, int, int]
-    n_regions: int
-
-    def to(self, device: torch.device) -> Regions:
-        """Put the tensors inside on `device`, in place; returns itself."""
-
-    def masks(self, coalitions: Tensor) -> Tensor:
-        """Masks of coalitions bool (B, R): float (B, T, H, W) in [0, 1], 1 = kept."""
-
-    def heatmap(self, attribution: Tensor) -> Tensor:
-        """Attribution (R,) a voxel: float (T, H, W)."""
-
-    def mean(self, volume: Tensor) -> Tensor:
-        """Mean of a volume (T, H, W, C) over each region: float (R, C)."""
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """What has to be stored to tell where each region lies."""
 
 
 def _check_shape(shape: Sequence[int]) -> tuple[int, int, int]:

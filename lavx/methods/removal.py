@@ -25,8 +25,7 @@ import torch.nn.functional as F
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
-from lavx.game import Fill
-from lavx.methods.regions import Regions
+from lavx.types import Fill, Regions
 
 ALGORITHMS = ("pull_push", "telea", "navier_stokes")
 

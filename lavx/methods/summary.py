@@ -10,29 +10,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from lavx.methods.selection import Coalitions
-
-Scores = NDArray[np.float64]
+from lavx.types import Coalitions, Scores, Selection
 
 # No direction of the regression counts as better known than this part of what all coalitions tell of it. With
 # fewer than about five samples a region the weakest ones are mostly noise: at two a region the error of plain
 # least squares is 5 to 10 times as large. With more samples, or all of them, nothing is that weak.
 _FLOOR = 0.1
-
-
-class Selection(Protocol):
-    """What a summary asks of a selection (`lavx.methods.selection`)."""
-
-    @property
-    def kind(self) -> str:
-        """What its rows are."""
-        ...
 
 
 def _checked(coalitions: Coalitions, scores: Scores, full: float, empty: float) -> Scores:
