@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +63,13 @@ def _some(regions: NDArray[np.int64]) -> str:
     return f"{listed}, ..." if len(regions) > 5 else listed
 
 
+def _linear_model() -> Any:
+    # Takes a second to import, which `import lavx` and every other summary can do without.
+    from sklearn import linear_model
+
+    return linear_model
+
+
 @dataclass(frozen=True)
 class Ridge:
     """Coefficients of a ridge regression of the scores on the coalitions, those similar to the clip weighing more.
@@ -82,6 +90,7 @@ class Ridge:
     def __post_init__(self) -> None:
         checks.positive("alpha", self.alpha)
         checks.positive("kernel_width", self.kernel_width)
+        _linear_model()  # or the first clip's seconds would hold the import
 
     def check(self, selection: Selection) -> None:
         """Any selection will do."""
@@ -92,14 +101,11 @@ class Ridge:
 
     def __call__(self, coalitions: Coalitions, scores: Scores, full: float, empty: float) -> Attribution:
         """Attribution (R,) in score a region."""
-        # Imported here because it takes a second, which `import lavx` and every other summary can do without.
-        from sklearn import linear_model
-
         scores = _checked(coalitions, scores, full, empty)
         kept = np.concatenate([np.ones((1, coalitions.kept.shape[1]), dtype=bool), coalitions.kept])
         weights = _similarity(kept, self.kernel_width)
         # Cholesky: exact, where scikit-learn's iterative solvers stop at a tolerance.
-        surrogate = linear_model.Ridge(alpha=self.alpha, solver="cholesky")
+        surrogate = _linear_model().Ridge(alpha=self.alpha, solver="cholesky")
         surrogate.fit(kept.astype(np.float64), np.append(full, scores), sample_weight=weights)
         attribution: Attribution = surrogate.coef_
         return attribution
