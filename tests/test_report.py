@@ -13,6 +13,7 @@ from scipy import stats
 
 from lavx.commands.report import report
 from lavx.errors import RequestError
+from lavx.experiments.record import VERSION, VideoRecord
 from lavx.report import claims, figures, tables, write_report
 from lavx.report.study import FLOORS, METHODS, read_study
 
@@ -160,7 +161,7 @@ def test_what_is_missing_is_named_and_what_is_there_reported(tmp_path):
     make_cell(tmp_path, ("one", "tpn", "loco"), ["one-00", "one-01"])
     make_cell(tmp_path, ("one", "tpn", "center"), [])
     broken = make_cell(tmp_path, ("one", "tpn", "univariate"), [])
-    broken.write_failure("one-00", {"video_id": "one-00", "label": None, "error": "too short"})
+    broken.write_record(VideoRecord.failed("one-00", None, "too short"))
     study = read_study(tmp_path, "default", ["tpn", "tanet"], METHODS)
     assert "one / tpn / loco: 4 of 6 videos (one-02, one-03, one-04, ...)" in study.missing
     assert "one / tpn / kernel_shap: the whole cell" in study.missing
@@ -208,8 +209,16 @@ def test_nothing_to_report_says_what_to_run(tmp_path, how):
 def test_a_damaged_result_is_named(tmp_path):
     cell = make_cell(tmp_path, ("one", "tpn", "lime"), ["a"])
     (cell.folder("a") / "metrics.json").write_text("{}")
-    with pytest.raises(RequestError, match="a/metrics.json is no result of lavx run.*run the cell again"):
+    with pytest.raises(RequestError, match="a/metrics.json is no result of lavx run.*Run the cell again"):
         read_study(tmp_path, "default")
+
+
+def test_a_result_of_a_newer_lavx_is_told_from_a_damaged_one(tmp_path):
+    cell = make_cell(tmp_path, ("one", "tpn", "lime"), ["a"])
+    (cell.folder("a") / "metrics.json").write_text(json.dumps({"version": VERSION + 1}))
+    with pytest.raises(RequestError, match="a/metrics.json: a newer lavx wrote it.*Update lavx") as error:
+        read_study(tmp_path, "default")
+    assert "again" not in str(error.value)
 
 
 @pytest.mark.parametrize("key, value, message", [

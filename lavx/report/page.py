@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from lavx.experiments import status as grid
+from lavx.experiments.status import cell_files
 from lavx.report.claims import FAILS, HOLDS, UNKNOWN, Checked, alone
 from lavx.report.figures import DPI
 from lavx.report.study import FLOORS, KEYS, Study
@@ -255,7 +255,7 @@ def _entries(study: Study, embed: bool) -> str:
 
 def _made_from(study: Study) -> str:
     found = set()
-    for file in grid.cell_files(study.folder, "environment.json"):
+    for file in cell_files(study.folder, "environment.json"):
         try:
             entry = json.loads(file.read_text(encoding="utf-8"))
         except ValueError:
