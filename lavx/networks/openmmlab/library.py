@@ -132,7 +132,7 @@ def read_config(path: str) -> Any:
         if candidate.is_file():
             with quiet():
                 return Config.fromfile(str(candidate))
-    raise FileNotFoundError(f"net.config={path} is neither a file nor one of mmaction2's ({packaged.parent}).")
+    raise FileNotFoundError(f"config={path} is neither a file nor one of mmaction2's ({packaged.parent}).")
 
 
 def packaged_configs() -> Path:
@@ -156,7 +156,7 @@ def official_checkpoint(config: str) -> str:
         for entry in yaml.safe_load(metafile.read_text())["Models"]:
             if Path(entry["Config"]).name == Path(config).name and "Weights" in entry:
                 return str(entry["Weights"]).strip("()")
-    raise LookupError(f"mmaction2 publishes no weights for net.config={config}; set net.checkpoint to a file.")
+    raise LookupError(f"mmaction2 publishes no weights for config={config}; set checkpoint to a file.")
 
 
 def build_recognizer(model_config: Any) -> nn.Module:
