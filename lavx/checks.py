@@ -1,13 +1,14 @@
-"""Checks of parameters: each returns the value it was given, or says what is allowed and what was given.
+"""Checks of parameters: each returns the value it was given or raises ValueError.
+
+The message says which parameter, what is allowed and what was given.
 
 Numbers are Python's or numpy's, finite, and never `True` or `False`, which Python would count as 1 and 0.
-All raise ValueError.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
@@ -38,10 +39,10 @@ def positive(name: str, value: Any) -> float:
     return float(value)
 
 
-def not_negative(name: str, value: Any) -> float:
-    """A number of at least 0."""
-    if not is_number(value) or value < 0:
-        raise ValueError(f"{name} must be a finite number >= 0, got {value!r}")
+def at_least(name: str, value: Any, least: float = 0) -> float:
+    """A number of at least `least`."""
+    if not is_number(value) or value < least:
+        raise ValueError(f"{name} must be a finite number >= {least}, got {value!r}")
     return float(value)
 
 
@@ -80,20 +81,17 @@ def boolean(name: str, value: Any) -> bool:
     return value
 
 
-def three(name: str, values: Any, check: Callable[[str, Any], T], axes: str = "(T, H, W)") -> tuple[T, T, T]:
-    """Three values, one an axis, each checked by `check`.
+def three(name: str, values: Any, check: Callable[[str, Any], T], words: str) -> tuple[T, T, T]:
+    """Three values, each of which `check` allows.
 
     Args:
         name: of the parameter.
         values: what was given.
         check: one of the checks above.
-        axes: what the three stand for.
+        words: what is allowed and what the three stand for, such as "whole numbers >= 1, for (T, H, W)".
     """
     try:
-        given: Sequence[Any] = [] if isinstance(values, str) else list(values)
-    except TypeError:
-        given = []
-    if len(given) != 3:
-        raise ValueError(f"{name} must be three values, for {axes}, got {values!r}")
-    first, second, third = (check(f"each of the three of {name}, for {axes},", value) for value in given)
+        first, second, third = (check(name, value) for value in values)
+    except (TypeError, ValueError):  # not iterable, not three, or one of them refused
+        raise ValueError(f"{name} must be three {words}, got {values!r}") from None
     return first, second, third
