@@ -1,4 +1,5 @@
 import csv
+import html
 import json
 import math
 import re
@@ -260,13 +261,29 @@ def test_the_tex_has_as_many_cells_in_every_line(made):
 
 def test_the_page_asks_for_nothing_from_the_network(made):
     page = (made.folder / "index.html").read_text()
-    assert not re.search(r"https?://|//[a-z]+\.[a-z]", page) and "default-src &#x27;none&#x27;" in page
+    assert not re.search(r"https?://|//[a-z]+\.[a-z]", page)
+    assert "Content-Security-Policy\" content=\"default-src 'none';" in html.unescape(page)
     for link in re.findall(r'(?:src|href)="(?!data:|#)([^"]+)"', page):
         assert (made.folder / link).exists(), link
     entries = json.loads(re.search(r'id="entries">(.*?)</script>', page)[1])
     assert len(entries) == 2 * 2 * 8 * 6
     shown = [e for e in entries if e["overlay"]]
     assert len(shown) == 6 and all((made.folder / e["overlay"]).exists() for e in shown)
+
+
+ODD = "<!--<script>alert(1)</script> & 'x' \"y\""
+
+
+def test_no_name_can_break_the_page(tmp_path):
+    cell = make_cell(tmp_path, ("one", "tpn", "lime"), [ODD, "a"])
+    cell.write_record(VideoRecord.failed("b", None, ODD))
+    page = (write_report(tmp_path, "default").folder / "index.html").read_text()
+    start = page.index('id="entries">') + len('id="entries">')
+    stored = page[start : page.index("</script>", start)]
+    assert "<" not in stored and "\\u003c" in stored
+    assert [entry["video"] for entry in json.loads(stored)] == [ODD, "a"]
+    assert ODD not in page and page.count("<script") == page.count("</script>") == 2
+    assert f"one / tpn / lime / b: {ODD}" in html.unescape(page)
 
 
 def test_the_overlays_can_be_embedded(tmp_path):
