@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -203,6 +204,13 @@ class VideoInput:
                 image = image.round_().clamp_(0, 255).byte()
             resized[number] = image[0].permute(1, 2, 0).numpy()
         return resized
+
+
+def split_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options of a network: those of how it sees a video, and all others."""
+    own = set(inspect.signature(VideoInput).parameters)
+    seeing = {key: value for key, value in options.items() if key in own}
+    return seeing, {key: value for key, value in options.items() if key not in own}
 
 
 def _is_number(value: Any) -> bool:
