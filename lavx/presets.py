@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from lavx.explainer import Explainer, Floor
+from lavx.explainer import Control, Explainer
 from lavx.methods.behavior import Probability
 from lavx.methods.removal import Black
 from lavx.methods.sampling import All, Budget
@@ -112,7 +112,7 @@ def names() -> tuple[str, ...]:
     return (*_METHODS, *_CONTROLS)
 
 
-def method(name: str, **overrides: Any) -> Explainer | Floor:
+def method(name: str, **overrides: Any) -> Explainer | Control:
     """A method by its name, with some of its parts replaced.
 
     Args:
@@ -122,7 +122,7 @@ def method(name: str, **overrides: Any) -> Explainer | Floor:
             `Budget`, and `n_segments`, the supervoxels of `Slic`. The controls have `cells`, (T, H, W).
 
     Returns:
-        An `Explainer`, or a `Floor` for random and center.
+        An `Explainer`, or a `Control` for random and center.
 
     Raises:
         ValueError: for a name or an override that there is not, for steps that do not fit together, and for a
@@ -142,7 +142,7 @@ def method(name: str, **overrides: Any) -> Explainer | Floor:
             raise ValueError(f"give either {key} or {step}, got {key}={value!r} and a {step}")
         parts[step] = _with_number(name, key, value, parts.get(step))
     parts |= {key: value for key, value in overrides.items() if key not in _NUMBERS}
-    return Explainer(**parts) if name in _METHODS else Floor(name, **parts)
+    return Explainer(**parts) if name in _METHODS else Control(name, **parts)
 
 
 def _with_number(name: str, key: str, value: Any, component: Any) -> Any:

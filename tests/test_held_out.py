@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 from hydra import compose, initialize_config_module
+from lavx.experiments.cell import Cell, build_network, run_cell
 from omegaconf import OmegaConf
 from toy import FoldedShapes, two_folds
 
@@ -19,7 +20,6 @@ from lavx.datasets.base import Folded, Video
 from lavx.datasets.etri_activity3d import EtriActivity3D
 from lavx.datasets.jhmdb21 import Jhmdb21
 from lavx.errors import RequestError
-from lavx.experiments.cell import Cell, build_network, run_cell
 from lavx.experiments.held_out import fold_for, folds_of, prepare, sha256_for
 from lavx.experiments.video_selection import select as draw
 from lavx.networks.openmmlab.network import Network
