@@ -5,64 +5,17 @@ from __future__ import annotations
 import hashlib
 import zlib
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from lavx.experiments.segmentation_cache import Segmentation, SegmentationCache
-from lavx.game import Begin, Behavior, Fill, Scorer, Stopwatch, silent
+from lavx.experiments.segmentation_cache import SegmentationCache
+from lavx.game import Begin, Scorer, Stopwatch, silent
 from lavx.methods import regions as regions_module
-from lavx.methods.regions import Regions
-from lavx.methods.sampling import Selection
-from lavx.methods.selection import Coalitions
-from lavx.methods.visualization import Scale
+from lavx.types import Behavior, Regions, Removal, Sampling, Segmentation, Selection, Summary, Visualization
 
 NO_CACHE = SegmentationCache(None)
-
-
-class Sampling(Protocol):
-    """Says how many samples there are."""
-
-    def __call__(self, selection: Any, n_regions: int, rng: np.random.Generator) -> Coalitions:
-        """The coalitions to score."""
-
-    def check(self, selection: Any) -> None:
-        """Raise ValueError if this selection cannot be sampled so."""
-
-
-class Removal(Protocol):
-    """Says what takes the place of a removed voxel."""
-
-    def prepare(self, clip: Tensor, regions: Regions, generator: torch.Generator) -> Fill:
-        """What turns masks (B, T, H, W) into perturbed clips (B, T, H, W, 3) of this clip."""
-
-
-class Summary(Protocol):
-    """Turns the scores of all samples into the worth of each region."""
-
-    def check(self, selection: Any) -> None:
-        """Raise ValueError if this selection makes no sense here."""
-
-    def check_coalitions(self, coalitions: Coalitions) -> None:
-        """Raise ValueError if these draws do not suffice; called before the first pass."""
-
-    def __call__(
-        self, coalitions: Coalitions, scores: NDArray[np.float64], full: float, empty: float
-    ) -> NDArray[np.float64]:
-        """Attribution (R,) from the scores (S,) of the coalitions, the clip and the baseline."""
-
-
-class Visualization(Protocol):
-    """Draws a heatmap (T, H, W) over the frames uint8 (T, H, W, 3); `scale` says what its colors mean."""
-
-    def scale(self) -> Scale | None:
-        """What the colors mean."""
-
-    def __call__(self, frames: NDArray[np.uint8], heatmap: NDArray[np.floating]) -> NDArray[np.uint8]:
-        """The frames with the heatmap over them."""
 
 
 class Seeds:
@@ -174,7 +127,7 @@ class Explainer:
         stopwatch.seconds["segmentation"] += seconds
         regions.to(scorer.device)
         with stopwatch("perturbation"):
-            coalitions = self.sampling(self.selection, regions.n_regions, seeds.numpy("sampling"))
+            coalitions = next(self.sampling.rounds(self.selection, regions.n_regions, seeds.numpy("sampling")))
             self.summary.check_coalitions(coalitions)
             kept = np.concatenate([_references(regions.n_regions), coalitions.kept])
             frames = torch.from_numpy(clip).to(scorer.device).float()

@@ -18,11 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lavx.methods.regions import Regions
+from lavx.types import Behavior, Fill, Regions
 
 log = logging.getLogger(__name__)
-
-Fill = Callable[[Tensor], Tensor]  # masks (B, T, H, W) -> perturbed clips (B, T, H, W, 3)
 
 Begin = Callable[[int], Callable[[int], object]]  # told the passes to come; its result is told of passes done
 
@@ -36,13 +34,6 @@ def silent(total: int) -> Callable[[int], object]:
 # networks of the study and on the embedded ones).
 _CPU_BATCH_VOXELS = 16 * 8 * 224 * 224
 _LARGEST_BATCH = 256
-
-
-class Behavior(Protocol):
-    """What is watched while regions are removed."""
-
-    def __call__(self, logits: Tensor, target: int) -> Tensor:
-        """Scores (B,) of logits (B, K) for class `target`; larger = more of the target."""
 
 
 class Classifier(Protocol):
@@ -146,7 +137,7 @@ class Scorer:
                 with stopwatch("perturbation"):
                     clips = fill(regions.masks(coalitions[start : start + size]))
                 with stopwatch("inference"):
-                    scores[start : start + len(clips)] = behavior(self.network(clips), target)
+                    scores[start : start + len(clips)] = behavior(self.network(clips), target, "logits")
             except RuntimeError as error:
                 self.halve(regions.shape, error)
                 continue

@@ -12,11 +12,13 @@ import pytest
 from command import run_lavx
 from filelock import FileLock
 from hydra import compose, initialize_config_module
+from outputs_tree import make_record
 
 from lavx.commands import status
 from lavx.errors import RequestError
 from lavx.experiments import cell, workers
 from lavx.experiments import status as grid
+from lavx.experiments.record import VideoRecord
 
 ONE = ("shapes", "tpn", "rise")
 
@@ -26,7 +28,8 @@ def make(root, name=ONE, errors=(None,), **content):
     for number, error in enumerate(errors):
         video = folder / "videos" / f"v{number}"
         video.mkdir(parents=True)
-        (video / "metrics.json").write_text(json.dumps({"video_id": f"v{number}", "error": error}))
+        record = make_record(video.name) if error is None else VideoRecord.failed(video.name, None, error)
+        (video / "metrics.json").write_text(record.to_json())
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "status.json").write_text(json.dumps(content))
     return folder
@@ -50,6 +53,14 @@ def test_the_state_of_a_cell_is_read_from_its_folder(tmp_path, state, errors, to
     found = grid.status(tmp_path, ONE)
     assert found.state == expected
     assert (found.done, found.failed) == (errors.count(None), errors.count("bad"))
+
+
+def test_a_damaged_record_counts_as_failed_and_is_named(tmp_path):
+    folder = make(tmp_path, errors=(None, None, None), state="done", total=3)
+    (folder / "videos" / "v1" / "metrics.json").write_text('{"video_id": "v1"')
+    found = grid.status(tmp_path, ONE)
+    assert (found.state, found.done, found.failed) == ("failed", 2, 1)
+    assert "v1/metrics.json is no result of lavx run (it is no JSON, or was cut off" in found.error
 
 
 def test_only_a_held_lock_makes_a_cell_running(tmp_path):

@@ -1,4 +1,4 @@
-"""`lavx train`: fit a network to a dataset, or to one of its folds."""
+"""`lavx train`: train a network on a dataset, or on all folds of it but one."""
 
 from __future__ import annotations
 

@@ -16,11 +16,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from skimage.segmentation import mark_boundaries
 
-from lavx.experiments.segmentation_cache import Segmentation
-from lavx.explainer import Explainer, Removal, Seeds
+from lavx.explainer import Explainer, Seeds
 from lavx.game import Scorer, Stopwatch
-from lavx.methods.regions import LabelRegions, Regions
-from lavx.methods.sampling import Budget, Selection
+from lavx.methods.regions import LabelRegions
+from lavx.methods.sampling import All, Budget
+from lavx.types import Drawable, Regions, Removal, Sampling, Segmentation, Selection
 
 Row = tuple[str, Sequence[NDArray[np.uint8]]]
 
@@ -98,10 +98,8 @@ def selection_rows(
     rows: list[Row] = []
     middle = len(clip) // 2
     for name, selection in selections.items():
-        if "budget" in selection.samplings:
-            drawn = Budget(1000)(selection, regions.n_regions, seeds.numpy("sampling")).kept
-        else:
-            drawn = selection.enumerate(regions.n_regions).kept
+        sampling: Sampling = Budget(1000) if isinstance(selection, Drawable) else All()
+        drawn = next(sampling.rounds(selection, regions.n_regions, seeds.numpy("sampling"))).kept
         chosen = drawn[np.linspace(0, len(drawn) - 1, n_shown).round().astype(int)]
         masks = regions.masks(torch.from_numpy(chosen))[:, middle].numpy()
         rows.append(
@@ -140,7 +138,7 @@ def method_rows(
     for name, method in methods.items():
         explanation = method(clip, target, scorer, seeds, Stopwatch(scorer.device))
         regions = explanation.regions
-        coalitions = method.sampling(method.selection, regions.n_regions, seeds.numpy("sampling"))
+        coalitions = next(method.sampling.rounds(method.selection, regions.n_regions, seeds.numpy("sampling")))
         kept = torch.from_numpy(coalitions.kept[[len(coalitions.kept) // 2]]).to(scorer.device)
         frames = torch.from_numpy(clip).to(scorer.device).float()
         fill = method.removal.prepare(frames, regions, seeds.torch("removal"))

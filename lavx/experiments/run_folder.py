@@ -1,4 +1,4 @@
-"""The run folder: what a cell leaves behind, and how it is taken up again.
+"""The run folder: what a cell leaves behind, and how it is resumed.
 
     config.yaml  environment.json  run.log  results.csv
     videos/<video_id>/  explanation.npz  metrics.json  panel.png  overlay.mp4
@@ -31,6 +31,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lavx import __version__
 from lavx.errors import RequestError
+from lavx.experiments.record import METRICS, NewerVersionError, VideoRecord, columns, record_files
 from lavx.files import write_text
 
 _PACKAGES = ("torch", "mmaction2", "mmengine", "hydra-core", "numpy", "scikit-image", "scipy", "av")
@@ -184,15 +185,29 @@ class RunFolder:
         """Where a video's results lie: its id, with characters that a file name cannot hold replaced."""
         return self.videos / re.sub(r"[^\w.@+=-]", "_", video_id)
 
-    def metrics(self, video_id: str) -> dict[str, Any] | None:
-        """What `metrics.json` of a video says; None where there is none."""
-        file = self.folder(video_id) / "metrics.json"
-        return json.loads(file.read_text()) if file.exists() else None
+    def record(self, video_id: str) -> VideoRecord | None:
+        """What `metrics.json` of a video says; None where there is none, or it is damaged.
+
+        Raises:
+            RequestError: if a newer lavx wrote it.
+        """
+        try:
+            return VideoRecord.read(self.folder(video_id) / METRICS)
+        except FileNotFoundError:
+            return None
+        except NewerVersionError as error:
+            raise RequestError(str(error)) from error
+        except ValueError:
+            return None
 
     def done(self, video_id: str) -> bool:
-        """Whether a video was explained; one that failed is tried again."""
-        metrics = self.metrics(video_id)
-        return metrics is not None and metrics["error"] is None
+        """Whether a video was explained; one that failed, or whose record is damaged, is tried again.
+
+        Raises:
+            RequestError: if a newer lavx wrote its record, which must not be overwritten.
+        """
+        record = self.record(video_id)
+        return record is not None and record.error is None
 
     @contextmanager
     def claimed(self, video_id: str) -> Iterator[bool]:
@@ -231,24 +246,27 @@ class RunFolder:
 
     def write_failure(self, video_id: str, row: dict[str, Any]) -> None:
         """Record why a video was skipped."""
-        with self.writing(video_id) as folder:
-            write_text(folder / "metrics.json", json.dumps(row, indent=2) + "\n")
+        self.write_record(VideoRecord.failed(video_id, row["label"], row["error"]))
+
+    def write_record(self, record: VideoRecord) -> None:
+        """Make a record all that there is of its video."""
+        with self.writing(record.video_id) as folder:
+            write_text(folder / METRICS, record.to_json())
 
     def write_table(self) -> pd.DataFrame:
-        """Make `results.csv` anew from all videos' `metrics.json`: a row a video, by id."""
+        """Make `results.csv` anew from all videos' records: a row a video, by id.
+
+        A damaged record is a row with the reason as its error, under the name of its folder.
+        """
         rows = []
-        for file in sorted(self.videos.glob("[!.]*/metrics.json")):
+        for file in record_files(self.path):
             try:
-                entry = json.loads(file.read_text())
+                rows.append(VideoRecord.read(file).row())
             except FileNotFoundError:
                 continue  # another worker is replacing what failed
-            rows.append(
-                {key: value for key, value in entry.items() if not isinstance(value, dict | list)}
-                | {f"seconds_{stage}": seconds for stage, seconds in entry.get("seconds", {}).items()}
-            )
-        table = pd.DataFrame(rows)
-        if len(table):
-            table = table[[column for column in table.columns if column != "error"] + ["error"]]
+            except ValueError as error:
+                rows.append(VideoRecord.failed(file.parent.name, None, str(error)).row())
+        table = pd.DataFrame(rows, columns=columns(rows))
         write_text(self.path / "results.csv", table.to_csv(index=False))
         return table
 

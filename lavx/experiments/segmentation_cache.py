@@ -14,7 +14,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lavx.methods.regions import LabelRegions, Regions
+from lavx.methods.regions import LabelRegions
+from lavx.types import Regions
 
 
 class Segmentation(Protocol):

@@ -22,6 +22,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from lavx.experiments.record import METRICS, VideoRecord, record_files
 from lavx.files import write_text
 
 STATUS = "status.json"
@@ -62,21 +63,25 @@ def n_workers(folder: Path) -> int:
 def counts(folder: Path, ids: Sequence[str] | None = None) -> tuple[int, int, str | None]:
     """How many videos of a cell are done and failed, and the first failure's reason.
 
+    A damaged record counts as failed: the next run of the cell explains that video again.
+
     Args:
         folder: of the cell.
         ids: folder names of the videos that count; None for all that are there.
     """
     done, failed, reason = 0, 0, None
-    files = (folder / "videos").glob("[!.]*/metrics.json")
-    for file in sorted(files) if ids is None else [folder / "videos" / i / "metrics.json" for i in ids]:
-        entry = _read(file)
-        if "error" not in entry:
+    files = record_files(folder) if ids is None else [folder / "videos" / name / METRICS for name in ids]
+    for file in files:
+        try:
+            record = VideoRecord.read(file)
+            error = record.error and f"{record.video_id}: {record.error}"
+        except FileNotFoundError:
             continue
-        if entry["error"] is None:
-            done += 1
-        else:
-            failed += 1
-            reason = reason or f"{entry.get('video_id')}: {entry['error']}"
+        except (OSError, ValueError) as damaged:
+            error = str(damaged)
+        done += error is None
+        failed += error is not None
+        reason = reason or error
     return done, failed, reason
 
 

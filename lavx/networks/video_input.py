@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 Sampling = Literal["uniform", "dense", "stride"]
 Interpolation = Literal["bilinear", "bicubic", "nearest", "nearest-exact"]
+Rounding = Literal["even", "down"]
 
 Size = int | Sequence[int] | None
 
@@ -28,9 +29,9 @@ Size = int | Sequence[int] | None
 class VideoInput:
     """Reads the one clip of a video that a network sees.
 
-    Resizing is `torch.nn.functional.interpolate` on float32 frames, rounded to uint8: what torchvision's
-    transforms do with tensors, and within a gray level or two what PIL does where `antialias` is on. OpenCV's
-    resizing is that with `antialias` off.
+    Resizing is `torch.nn.functional.interpolate`, as torchvision's transforms and Hugging Face's processors do it:
+    on uint8 frames where `antialias` is on, which is within a gray level of PIL, and on float32 frames, rounded
+    to uint8, where it is off, which is within a gray level of OpenCV.
 
     Args:
         n_frames: of the clip.
@@ -44,6 +45,8 @@ class VideoInput:
         crop: a square's side in pixels or (height, width), cut out of the middle after resizing; None for none.
         interpolation: `bilinear`, `bicubic`, `nearest` or `nearest-exact`.
         antialias: whether `bilinear` and `bicubic` average over the pixels between where they make smaller.
+        crop_rounding: where a crop in the middle would begin at half a pixel: `even`, at the even one of both
+            neighbors (torchvision), or `down` (Hugging Face, PIL).
         name: of the network, for messages.
 
     Attributes:
@@ -64,6 +67,7 @@ class VideoInput:
         crop: Size = None,
         interpolation: Interpolation = "bilinear",
         antialias: bool = True,
+        crop_rounding: Rounding = "even",
         name: str = "the network",
     ) -> None:
         self.name = name
@@ -73,6 +77,9 @@ class VideoInput:
         if not isinstance(antialias, bool):
             raise ValueError(f"antialias must be True or False, got {antialias!r}.")
         self._antialias = antialias and interpolation in ("bilinear", "bicubic")
+        self._round = (
+            round if _one_of(crop_rounding, "crop_rounding", get_args(Rounding)) == "even" else math.floor
+        )
         self._resize = resize if resize is None or isinstance(resize, int) else _pair(resize, "resize")
         if isinstance(self._resize, int):
             _whole(self._resize, "resize")
@@ -165,8 +172,7 @@ class VideoInput:
                 f"{source}: its frames are {scaled[0]} x {scaled[1]} pixels after resizing, less than the "
                 f"{height} x {width} that {self.name} crops."
             )
-        # Half pixels as in torchvision, whose round() is Python's: to the even side.
-        top, left = round((scaled[0] - height) / 2), round((scaled[1] - width) / 2)
+        top, left = self._round((scaled[0] - height) / 2), self._round((scaled[1] - width) / 2)
         cropped = frames[:, top : top + height, left : left + width]
         return np.ascontiguousarray(cropped), scaled, (top, left, height, width)
 
@@ -185,18 +191,18 @@ class VideoInput:
             return frames
         smooth = self._interpolation in ("bilinear", "bicubic")
         resized: NDArray[np.uint8] = np.empty((len(frames), *size, 3), np.uint8)
-        for number, frame in enumerate(
-            frames
-        ):  # one at a time: a long clip of large frames is gigabytes in float32
-            image = torch.from_numpy(frame).permute(2, 0, 1)[None].float()
+        for number, frame in enumerate(frames):  # one at a time: many large frames are gigabytes in float32
+            image = torch.from_numpy(frame).permute(2, 0, 1)[None]
             image = functional.interpolate(
-                image,
+                image if self._antialias else image.float(),
                 size,
                 mode=self._interpolation,
                 align_corners=False if smooth else None,
                 antialias=self._antialias,
             )
-            resized[number] = image[0].round_().clamp_(0, 255).byte().permute(1, 2, 0).numpy()
+            if not self._antialias:
+                image = image.round_().clamp_(0, 255).byte()
+            resized[number] = image[0].permute(1, 2, 0).numpy()
         return resized
 
 
