@@ -13,6 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
+from lavx.checks import three, whole
 from lavx.game import ScoredClip
 from lavx.methods.regions import SoftGrid
 from lavx.types import (
@@ -206,7 +207,7 @@ class Control:
         if kind not in ("random", "center"):
             raise ValueError(f"kind must be random or center, got {kind}")
         self.kind = kind
-        self.cells = cells
+        self.cells = three("cells", cells, whole, "whole numbers >= 1, for (T, H, W)")
         self.removal = removal
         self.behavior = behavior
         self.visualization = visualization

@@ -8,6 +8,8 @@ calls = []  # outside the class: what an instance holds are its parameters
 
 
 class Halves:
+    version = 1
+
     def __init__(self, axis=1):
         self.axis = axis
 
@@ -54,9 +56,19 @@ def test_a_torn_file_is_computed_again(tmp_path, clip):
 def test_a_changed_version_of_the_segmentation_is_computed(tmp_path, clip, monkeypatch):
     cache = SegmentationCache(tmp_path)
     cache(Halves(), clip, rng())
-    monkeypatch.setattr(Halves, "version", 2, raising=False)
+    monkeypatch.setattr(Halves, "version", 2)
     cache(Halves(), clip, rng())
     assert len(calls) == 2
+
+
+def test_a_segmentation_without_a_version_is_never_stored(tmp_path, clip):
+    class Thirds(Halves):
+        version = None
+
+    cache = SegmentationCache(tmp_path)
+    cache(Thirds(), clip, rng())
+    cache(Thirds(), clip, rng())
+    assert len(calls) == 2 and not list(tmp_path.iterdir())
 
 
 def test_for_other_kinds_of_regions_nothing_is_kept(tmp_path, clip):

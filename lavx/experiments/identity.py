@@ -59,10 +59,15 @@ def difference(
 
 def _same(key: str, before: Any, now: Any, content: Mapping[str, str]) -> bool:
     if key.rsplit(".", 1)[-1] == "_target_":
-        return _class_name(before) == _class_name(now)
+        return same_class(before, now)
     if before == now:
         return key not in content or content[key] == (_sha256(now) or content[key])
     return key in content and content[key] == _sha256(now)
+
+
+def same_class(before: Any, now: Any) -> bool:
+    """Whether two `_target_`s name the same class, whatever modules it lay in."""
+    return _class_name(before) == _class_name(now)
 
 
 def _class_name(target: Any) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from lavx.errors import RequestError
+from lavx.experiments.identity import same_class
 from lavx.experiments.settings import Settings
 from lavx.networks.openmmlab.checkpoints import FOLD
 
@@ -71,7 +72,7 @@ def check_split(config: Settings, folds: Sequence[int]) -> None:
             continue
         training = yaml.safe_load(beside.read_text())
         stored = training.get("dataset", {}) if isinstance(training, dict) else {}
-        if stored.get("_target_") != config.dataset.get("_target_") or "part" not in stored:
+        if not same_class(stored.get("_target_"), config.dataset.get("_target_")) or "part" not in stored:
             continue  # it is no training's, or of a dataset that is not split
         differing = [key for key in _SPLIT if key in stored and stored[key] != config.dataset.get(key)]
         if differing:
