@@ -63,8 +63,10 @@ def load() -> None:
     with quiet():
         _supply_missing_localizer()
         from mmaction.registry import MODELS
-        from mmaction.utils import register_all_modules
+        from mmaction.utils import dependency, register_all_modules
 
+        # Its multimodal models are written for transformers 4, and importing them with 5 fails.
+        dependency.WITH_MULTIMODAL = False
         register_all_modules(init_default_scope=True)
         from mmaction.models.backbones.resnet import Bottleneck
         from mmaction.models.backbones.tanet import TANet
