@@ -46,6 +46,12 @@ def test_code_in_a_checkpoint_runs_only_where_it_is_trusted(tmp_path: Path) -> N
     assert ran.exists()
 
 
+def test_a_damaged_file_that_is_trusted_already_is_said_to_be_damaged(tmp_path: Path) -> None:
+    (tmp_path / "cut.pth").write_bytes(b"\x80\x02" + bytes(50))
+    with pytest.raises(ValueError, match=r"cut\.pth: is no PyTorch checkpoint, or a damaged one \("):
+        checkpoints.read_checkpoint(tmp_path / "cut.pth", True)
+
+
 def test_safetensors_load_and_fit(tmp_path: Path) -> None:
     given = nn.Linear(3, 2)
     save_file({key: value.detach() for key, value in given.state_dict().items()}, tmp_path / "net.safetensors")

@@ -1,4 +1,5 @@
 import csv
+import html
 import json
 import math
 import re
@@ -6,13 +7,14 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from browser import PROGRAM, Page
+from browser import opened, wait
 from omegaconf import OmegaConf
 from outputs_tree import make_cell, make_grid
 from scipy import stats
 
 from lavx.commands.report import report
 from lavx.errors import RequestError
+from lavx.experiments.record import VERSION, VideoRecord
 from lavx.report import claims, figures, tables, write_report
 from lavx.report.study import FLOORS, METHODS, read_study
 
@@ -160,7 +162,7 @@ def test_what_is_missing_is_named_and_what_is_there_reported(tmp_path):
     make_cell(tmp_path, ("one", "tpn", "loco"), ["one-00", "one-01"])
     make_cell(tmp_path, ("one", "tpn", "center"), [])
     broken = make_cell(tmp_path, ("one", "tpn", "univariate"), [])
-    broken.write_failure("one-00", {"video_id": "one-00", "label": None, "error": "too short"})
+    broken.write_record(VideoRecord.failed("one-00", None, "too short"))
     study = read_study(tmp_path, "default", ["tpn", "tanet"], METHODS)
     assert "one / tpn / loco: 4 of 6 videos (one-02, one-03, one-04, ...)" in study.missing
     assert "one / tpn / kernel_shap: the whole cell" in study.missing
@@ -208,8 +210,16 @@ def test_nothing_to_report_says_what_to_run(tmp_path, how):
 def test_a_damaged_result_is_named(tmp_path):
     cell = make_cell(tmp_path, ("one", "tpn", "lime"), ["a"])
     (cell.folder("a") / "metrics.json").write_text("{}")
-    with pytest.raises(RequestError, match="a/metrics.json is no result of lavx run.*run the cell again"):
+    with pytest.raises(RequestError, match="a/metrics.json is no result of lavx run.*Run the cell again"):
         read_study(tmp_path, "default")
+
+
+def test_a_result_of_a_newer_lavx_is_told_from_a_damaged_one(tmp_path):
+    cell = make_cell(tmp_path, ("one", "tpn", "lime"), ["a"])
+    (cell.folder("a") / "metrics.json").write_text(json.dumps({"version": VERSION + 1}))
+    with pytest.raises(RequestError, match="a/metrics.json: a newer lavx wrote it.*Update lavx") as error:
+        read_study(tmp_path, "default")
+    assert "again" not in str(error.value)
 
 
 @pytest.mark.parametrize("key, value, message", [
@@ -251,13 +261,35 @@ def test_the_tex_has_as_many_cells_in_every_line(made):
 
 def test_the_page_asks_for_nothing_from_the_network(made):
     page = (made.folder / "index.html").read_text()
-    assert not re.search(r"https?://|//[a-z]+\.[a-z]", page) and "default-src &#x27;none&#x27;" in page
+    assert not re.search(r"https?://|//[a-z]+\.[a-z]", page)
+    assert "Content-Security-Policy\" content=\"default-src 'none';" in html.unescape(page)
     for link in re.findall(r'(?:src|href)="(?!data:|#)([^"]+)"', page):
         assert (made.folder / link).exists(), link
     entries = json.loads(re.search(r'id="entries">(.*?)</script>', page)[1])
     assert len(entries) == 2 * 2 * 8 * 6
     shown = [e for e in entries if e["overlay"]]
     assert len(shown) == 6 and all((made.folder / e["overlay"]).exists() for e in shown)
+
+
+ODD = "<!--<script>alert(1)</script> & 'x' \"y\""
+
+
+@pytest.fixture(scope="module")
+def odd_page(tmp_path_factory):
+    outputs = tmp_path_factory.mktemp("odd")
+    cell = make_cell(outputs, ("one", "tpn", "lime"), [ODD, "a"])
+    cell.write_record(VideoRecord.failed("b", None, ODD))
+    return write_report(outputs, "default").folder / "index.html"
+
+
+def test_no_name_can_break_the_page(odd_page):
+    page = odd_page.read_text()
+    start = page.index('id="entries">') + len('id="entries">')
+    stored = page[start : page.index("</script>", start)]
+    assert "<" not in stored and "\\u003c" in stored
+    assert [entry["video"] for entry in json.loads(stored)] == [ODD, "a"]
+    assert ODD not in page and page.count("<script") == page.count("</script>") == 2
+    assert f"one / tpn / lime / b: {ODD}" in html.unescape(page)
 
 
 def test_the_overlays_can_be_embedded(tmp_path):
@@ -322,28 +354,50 @@ def test_equal_methods_are_inside_the_noise():
     assert claims._lead(True, claims.LEADERS)(found, 0).noise.startswith("inside the noise")
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(PROGRAM is None, reason="Chromium is not here")
+WIDTH = "document.documentElement.scrollWidth"
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_page_works_in_a_browser(made, width):
-    page = Page(width, 1200)
-    try:
-        page.open(made.folder / "index.html")
-        assert page.run("document.documentElement.scrollWidth") == width
-        assert page.run("document.querySelectorAll('.card').length") == 24
-        page.run("document.getElementById('filter-method').value = 'lime'")
-        page.run("document.getElementById('filter-method').dispatchEvent(new Event('change'))")
-        page.run("document.getElementById('filter-dataset').value = 'one'")
-        page.run("document.getElementById('filter-dataset').dispatchEvent(new Event('change'))")
-        assert page.run("document.getElementById('shown').textContent") == "1 to 12 of 12 explanations"
-        page.run("document.querySelector('video').scrollIntoView()")
-        page.wait("document.querySelector('video').readyState >= 2")
-        page.run("document.querySelectorAll('details').forEach(d => d.open = true)")
-        page.run("document.querySelectorAll('img').forEach(i => i.loading = 'eager')")
-        page.wait("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
-        long = "document.querySelectorAll('summary, figcaption').forEach(e => e.append('_long_name'.repeat(12)))"
-        page.run(long)
-        assert page.run("document.documentElement.scrollWidth") == width
-        assert all(r.startswith(("file:", "data:")) for r in page.requests) and not page.complaints
-    finally:
-        page.close()
+    with opened(made.folder / "index.html", width) as (page, requests, complaints):
+        assert page.evaluate(WIDTH) == width
+        assert page.locator(".card").count() == 24
+        page.select_option("#filter-method", "lime")
+        page.select_option("#filter-dataset", "one")
+        assert page.inner_text("#shown") == "1 to 12 of 12 explanations"
+        page.locator("video").first.scroll_into_view_if_needed()
+        wait(page, "document.querySelector('video').readyState >= 2")
+        page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+        page.evaluate("document.querySelectorAll('img').forEach(i => i.loading = 'eager')")
+        wait(page, "[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+        page.evaluate(
+            "document.querySelectorAll('summary, figcaption').forEach(e => e.append('_long'.repeat(24)))"
+        )
+        assert page.evaluate(WIDTH) == width
+        assert requests and all(url.startswith(("file:", "data:")) for url in requests)
+        assert not complaints
+
+
+def test_a_page_with_odd_names_works_in_a_browser(odd_page):
+    with opened(odd_page, 1280) as (page, _, complaints):
+        assert page.locator(".card").count() == 2 and not complaints
+        page.select_option("#filter-video", ODD)
+        assert page.inner_text("#shown") == "1 to 1 of 1 explanations" and ODD in page.inner_text(".card")
+        assert ODD in page.locator("details li", has_text="lime / b").text_content()
+
+
+def test_the_browser_tests_see_what_goes_wrong(tmp_path):
+    file = tmp_path / "bad.html"
+    policy = '<meta http-equiv="Content-Security-Policy" content="img-src data:">'
+    file.write_text(f"{policy}<img src='http://127.0.0.1:9/x.png'><script>nonesuch()</script>")
+    with opened(file, 400) as (_, _, complaints):
+        said = " ".join(complaints)
+        assert "nonesuch is not defined" in said and "Content Security Policy" in said
+
+
+@pytest.mark.parametrize("ci, outcome", [("true", pytest.fail.Exception), ("", pytest.skip.Exception)])
+def test_browser_tests_without_chromium_are_skipped_but_fail_in_ci(monkeypatch, tmp_path, ci, outcome):
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(outcome, match="browser tests need Chromium"), opened(tmp_path / "x.html", 400):
+        pass

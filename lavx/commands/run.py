@@ -26,9 +26,10 @@ def _main(config: DictConfig) -> int:
 
     def job() -> int:
         begin_job(config.threads)
-        from lavx.experiments.cell import run_cell
+        from lavx.experiments.compose import settings
+        from lavx.experiments.run import run_cell
 
-        return run_cell(config, *names)
+        return run_cell(settings(config), *names)
 
     return guarded(job)
 

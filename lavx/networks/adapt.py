@@ -75,8 +75,8 @@ def classifier(
     if isinstance(model, nn.Module | torch.export.ExportedProgram):
         if layout is None:
             raise ValueError(
-                f"layout must be given for {_called(model)}, for lavx does not guess which axis of its input holds "
-                f"the 3 channels: {LAYOUTS}."
+                f"layout must be given for {_called(model)}, for lavx does not guess which axis of its input "
+                f"holds the 3 channels: {LAYOUTS}."
             )
         return _built(TorchModule, "a torch module", model, options)
     if isinstance(model, type) or not callable(model):
@@ -99,8 +99,8 @@ def _is_classifier(model: Any) -> bool:
     )
     if not right and not isinstance(model, nn.Module):
         raise ValueError(
-            f"{_called(model)}: device must be a torch.device and output one of {', '.join(OUTPUT_KINDS)} or None; "
-            f"got {model.device!r} and {model.output!r}."
+            f"{_called(model)}: device must be a torch.device and output one of {', '.join(OUTPUT_KINDS)} or "
+            f"None; got {model.device!r} and {model.output!r}."
         )
     return right
 

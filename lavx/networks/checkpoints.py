@@ -145,14 +145,14 @@ def _read_torch(path: Path, trust_checkpoint: bool) -> Any:
         raise ValueError(f"{path}: is no PyTorch checkpoint.")
     try:
         return torch.load(path, map_location="cpu", weights_only=not trust_checkpoint)
-    except pickle.UnpicklingError as error:
-        found = re.search(r"GLOBAL (\S+)", str(error))
-        raise ValueError(
-            f"{path}: holds more than plain weights ({found[1] if found else 'Python objects'}), as mmengine's "
-            "Runner writes it, and loading that can run code. If you trust its origin, set "
-            "trust_checkpoint=True."
-        ) from error
-    except (RuntimeError, EOFError, ValueError, AttributeError, ImportError) as error:
+    except (RuntimeError, EOFError, ValueError, AttributeError, ImportError, pickle.UnpicklingError) as error:
+        if isinstance(error, pickle.UnpicklingError) and not trust_checkpoint:
+            found = re.search(r"GLOBAL (\S+)", str(error))
+            raise ValueError(
+                f"{path}: holds more than plain weights ({found[1] if found else 'Python objects'}), as "
+                "mmengine's Runner writes it, and loading that can run code. If you trust its origin, set "
+                "trust_checkpoint=True."
+            ) from error
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{path}: is no PyTorch checkpoint, or a damaged one ({reason}).") from error
 

@@ -117,8 +117,8 @@ class Onnx:
         except Exception as error:  # onnxruntime's own have no class in common
             if "allocate memory" in str(error):
                 raise torch.OutOfMemoryError(f"{self.name}: {error}") from error
-            shape = tuple(inputs[self._input].shape)
-            raise ValueError(f"{self.name}: onnxruntime cannot run it on an input {shape}: {error}") from error
+            shape, said = tuple(inputs[self._input].shape), " ".join(str(error).split())
+            raise ValueError(f"{self.name}: onnxruntime cannot run it on an input {shape}: {said}") from error
 
 
 def _open(path: Path, device: str) -> tuple[torch.device, Any]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from lavx.types import OUTPUT_KINDS, OutputKind
 
 TOLERANCE = 1e-3
-"""How far the sum of probabilities may be from 1: what half precision rounds, and more than float32 does."""
+"""How far probabilities may leave [0, 1], and their sum may be from 1: what half precision rounds."""
 
 
 def check_output(output: Any) -> OutputKind | None:
@@ -34,7 +34,7 @@ def check_output(output: Any) -> OutputKind | None:
 def detect_output(rows: Tensor | NDArray[Any]) -> OutputKind:
     """Find out what a classifier answers, from its rows (2, K) of a clip and of its baseline.
 
-    Rows in [0, 1] that sum to 1 (within `TOLERANCE`) both times are probabilities. Rows that leave [0, 1] are
+    Rows in [0, 1] that sum to 1 both times, each within `TOLERANCE`, are probabilities. Rows that leave [0, 1] are
     logits. Anything between may be several things.
 
     Raises:
@@ -52,7 +52,7 @@ def detect_output(rows: Tensor | NDArray[Any]) -> OutputKind:
             "the classifier answers a single column, which may be anything: say output=multilabel for a "
             "probability, output=multilabel_logits for a score before a sigmoid, or output=regression."
         )
-    if values.min() < 0 or values.max() > 1 + TOLERANCE:
+    if values.min() < -TOLERANCE or values.max() > 1 + TOLERANCE:
         return "logits"
     if ((values.sum(1) - 1).abs() <= TOLERANCE).all():
         return "probabilities"

@@ -94,6 +94,8 @@ def _place(module: Any) -> str:
 
 def source_of(thing: Any) -> dict[str, Any]:
     """`file` and `sha256` of the source in which something is defined; None where it is in no file."""
+    while isinstance(thing, functools.partial):
+        thing = thing.func
     if not (inspect.isroutine(thing) or inspect.isclass(thing)):
         thing = type(thing)
     try:

@@ -293,7 +293,7 @@ def load_module(path: Path, trust_checkpoint: bool = False) -> nn.Module:
             if kind == "export":
                 return torch.export.load(path).module()
             content = torch.load(path, map_location="cpu", weights_only=False)
-    except (RuntimeError, EOFError, ValueError, AttributeError, ImportError, KeyError) as error:
+    except Exception as error:  # a program may fail in any way
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{path}: cannot be loaded as {what} ({reason}).") from error
     if not isinstance(content, nn.Module):

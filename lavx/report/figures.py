@@ -267,7 +267,7 @@ def draw_panel(study: Study, dataset: str, net: str, video_id: str) -> Figure | 
             title(method).replace(" (floor)", "\n(floor)"), fontsize=8.5, color=_INK, parse_math=False
         )
         for axes, game in zip(panels[k][2:], _GAMES, strict=True):
-            x, y = np.asarray(curves[game]["fractions"]), np.asarray(curves[game]["scores"])
+            x, y = np.asarray(curves[game].fractions), np.asarray(curves[game].scores)
             axes.plot(100 * x, y, color=_GAMES[game], linewidth=1.4)
             axes.fill_between(100 * x, y, color=_GAMES[game], alpha=0.13, linewidth=0)
             axes.axhline(scores[method], color=_SOFT, linewidth=0.7, linestyle=(0, (4, 3)))

@@ -1,7 +1,6 @@
-"""The door to OpenMMLab: everything of mmengine, mmcv and mmaction2 comes in through this module.
+"""Importing OpenMMLab: mmengine, mmcv and mmaction2, without their noise and without what their packages lack.
 
-It imports them without their noise and without what their packages lack, and registers lavx's own small
-parts with them. Imports take seconds, so they happen inside functions.
+`load` comes before any other import of them. Imports take seconds, so they happen inside functions.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ def _supply_missing_localizer() -> None:
 
 @functools.cache
 def load() -> None:
-    """Import mmaction2 and register its modules, and lavx's, in mmengine's registries (once a process)."""
+    """Import mmaction2 and register its modules, and lavx's TANet, in mmengine's registries (once a process)."""
     with quiet():
         _supply_missing_localizer()
         from mmaction.registry import MODELS
@@ -75,46 +74,6 @@ def load() -> None:
             """TANet with one bottleneck a stage, for small inputs."""
 
             arch_settings = {**TANet.arch_settings, 14: (Bottleneck, (1, 1, 1, 1))}
-
-        _register_training()
-
-
-def _register_training() -> None:
-    """Register what lavx adds to a training: the order of the clips, a metric, a repaired transform."""
-    import cv2
-    import numpy as np
-    from mmaction.datasets.transforms import ColorJitter
-    from mmaction.registry import METRICS, TRANSFORMS
-    from mmengine.evaluator import BaseMetric
-    from mmengine.registry import DATA_SAMPLERS
-
-    from lavx.networks.training.trainer import Epochs
-
-    DATA_SAMPLERS.register_module(name="LavxEpochs", module=Epochs)
-
-    @METRICS.register_module()
-    class LavxMedianScore(BaseMetric):
-        """The median score of the right class."""
-
-        default_prefix = "score"
-
-        def process(self, data_batch: Any, data_samples: Any) -> None:
-            for sample in data_samples:
-                key = "pred_score" if "pred_score" in sample else "pred_scores"
-                self.results.append(float(sample[key][int(sample["gt_label"])]))
-
-        def compute_metrics(self, results: list[float]) -> dict[str, float]:
-            return {"median": float(np.median(results))}
-
-    @TRANSFORMS.register_module(name="ColorJitter", force=True)
-    class HueOfAnySign(ColorJitter):
-        """mmaction2's ColorJitter, which with NumPy 2 cannot add a negative offset to a uint8 hue."""
-
-        @staticmethod
-        def adjust_hue(img: Any, factor: float) -> Any:
-            hsv = cv2.cvtColor(np.clip(img, 0, 255).astype(np.uint8), cv2.COLOR_RGB2HSV)
-            hsv[..., 0] = (hsv[..., 0].astype(np.int16) + int(factor * 255)) % 180
-            return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB).astype(np.float32)
 
 
 def read_config(path: str) -> Any:
