@@ -54,7 +54,7 @@ def report(config: Settings) -> int:
     )
     counts = Counter(item.verdict.status for item in made.checked)
     print("Claims: " + "; ".join(f"{status}: {n}" for status, n in counts.items()))
-    for heading, lines in (("Missing", study.missing), ("Failed", study.failures)):
+    for heading, lines in (("Missing", study.missing), ("Failed", study.failures), ("Not drawn", made.notes)):
         if lines:
             print(f"{heading}:")
             print("\n".join(f"  {line}" for line in lines[:_MOST_LINES]))

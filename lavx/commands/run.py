@@ -10,7 +10,6 @@ from lavx import commands
 from lavx.commands import begin_job, guarded
 from lavx.experiments import sweep
 
-
 _NAMES_A_NETWORK = ("net.name", "net.arch")  # the first of these that is given
 
 

@@ -16,7 +16,8 @@ from PIL import Image
 
 from lavx.experiments.status import cell_files
 from lavx.report.claims import FAILS, HOLDS, UNKNOWN, Checked, alone
-from lavx.report.figures import DPI
+from lavx.report.figures import Figures
+from lavx.report.plots import DPI
 from lavx.report.study import FLOORS, KEYS, Study
 from lavx.report.tables import ALL, Table, number, scope_title, scopes, title, values
 
@@ -66,13 +67,14 @@ class _Section:
     figures: list[_Figure]
     n_open: int | None
     tables: list[dict[str, Any]]
+    notes: list[str]
 
 
 def draw_page(
     study: Study,
     made: Sequence[Table],
     checked: Sequence[Checked],
-    drawn: Mapping[str, Sequence[tuple[str, str]]],
+    drawn: Figures,
     folder: Path,
     embed: bool,
 ) -> str:
@@ -82,7 +84,7 @@ def draw_page(
         study: the results.
         made: the tables.
         checked: the claims.
-        drawn: figures by section, (name, caption), lying in `folder`/figures.
+        drawn: the figures, lying in `folder`/figures.
         folder: the report's folder.
         embed: put overlays and panels into the page; otherwise they are linked, relative to it.
     """
@@ -98,7 +100,7 @@ def draw_page(
         failures=study.failures,
         counts=_counts(checked),
         claims=[_claim(item) for item in checked],
-        sections=[section for section in sections if section.figures or section.tables],
+        sections=[section for section in sections if section.figures or section.tables or section.notes],
         coverage=tables["coverage"],
         made_from=_made_from(study),
         entries=_entries(study, embed),
@@ -125,15 +127,16 @@ def _template() -> jinja2.Template:
 def _section(
     folder: Path,
     row: tuple[str, str, tuple[str, ...], str],
-    drawn: Mapping[str, Sequence[tuple[str, str]]],
+    drawn: Figures,
     tables: Mapping[str, dict[str, Any]],
     embed: bool,
 ) -> _Section:
     key, heading, names, intro = row
     embedded = embed or key != "panels"  # which are many
-    figures = [_figure(folder, name, caption, embedded) for name, caption in drawn.get(key, ())]
+    figures = [_figure(folder, name, caption, embedded) for name, caption in drawn.sections.get(key, ())]
     shown = [tables[name] for name in names if name in tables]
-    return _Section(key, heading, intro, figures, _FOLDED.get(key), shown)
+    notes = drawn.notes if key == "panels" else []
+    return _Section(key, heading, intro, figures, _FOLDED.get(key), shown, notes)
 
 
 def _tiles(study: Study) -> list[tuple[str, str, str]]:
