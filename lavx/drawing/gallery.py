@@ -1,6 +1,6 @@
-"""Pictures of what each option of each step does to one clip, a row an option.
+"""Pictures of what each option of each step does to one clip: a row for each option.
 
-They are the kind of picture that figures 2 to 7 of Gaya-Morey et al. 2024 (arXiv 2401.11796) show:
+As in figures 2 to 7 of Gaya-Morey et al. 2024 (arXiv 2401.11796):
 segmentations side by side, coalitions by selection, removals, and the methods' perturbations and explanations.
 """
 
@@ -16,11 +16,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from skimage.segmentation import mark_boundaries
 
-from lavx.experiments.segmentation_cache import Segmentation
 from lavx.explainer import Explainer, Removal, Seeds
 from lavx.game import Scorer, Stopwatch
 from lavx.methods.regions import LabelRegions, Regions
 from lavx.methods.sampling import Budget, Selection
+from lavx.types import Segmentation
 
 Row = tuple[str, Sequence[NDArray[np.uint8]]]
 

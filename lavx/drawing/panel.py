@@ -1,4 +1,4 @@
-"""The panel and the overlay video: what a person looks at to judge one explanation.
+"""The panel and the overlay video: what a person sees of one explanation.
 
 Drawn with matplotlib's objects alone: no global state, so that panels may be drawn in several threads, and
 the same input gives the same bytes. Every length is in inches, and everything is placed by hand.
@@ -45,7 +45,7 @@ _SIDE = 256  # least longer side of a frame in the overlay video, pixels
 _SECONDS = 2.0  # least length of the overlay video
 _MOST_FPS, _FILE_FPS = 30.0, 5  # fastest pace; pace of the file, as players stumble over slower ones
 
-GameCurve = tuple[ArrayLike, ArrayLike, float]  # fractions, scores, area
+PlottedCurve = tuple[ArrayLike, ArrayLike, float]  # fractions, scores, area
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,12 @@ def draw_panel(
     seconds: ArrayLike,
     caption: Caption,
     scale: Scale | None = None,
-    curves: Mapping[str, GameCurve] | None = None,
+    curves: Mapping[str, PlottedCurve] | None = None,
 ) -> None:
     """Draw the panel of one explanation as a PNG.
 
     From top to bottom: class and scores; at most `N_COLUMNS` frames of the clip; the same under the heatmap;
-    heat over time; the curves of the games.
+    heat over time; the deletion and insertion curves.
 
     Args:
         path: file to write; its folder must be there.
@@ -99,7 +99,7 @@ def draw_panel(
         seconds: (T,) where in the video each frame lies.
         caption: what the panel says in words.
         scale: what the overlay's colors mean; no color bar without.
-        curves: for each game, fractions (n,), scores (n,) and the area under the curve; may be empty or None.
+        curves: by name, fractions (n,), scores (n,) and the area under the curve; may be empty or None.
     """
     times = _check(frames, overlay, seconds)
     if heatmap.shape != frames.shape[:3]:
@@ -107,8 +107,8 @@ def draw_panel(
     bad = np.count_nonzero(~np.isfinite(heatmap))
     if bad:
         raise ValueError(f"heatmap holds {bad} values that are NaN or infinite; such a heatmap cannot be drawn")
-    games = dict(curves or {})
-    for name, (fractions, scores, _) in games.items():
+    plots = dict(curves or {})
+    for name, (fractions, scores, _) in plots.items():
         if np.shape(fractions) != np.shape(scores):
             raise ValueError(
                 f"{name} needs as many scores as fractions, got {np.size(scores)} and {np.size(fractions)}"
@@ -118,7 +118,7 @@ def draw_panel(
     row = len(shown) * (width + _GAP) - _GAP
     inner = max(row, _WIDTH)
 
-    heights = [height, height, _HEAT, *([_CURVES] if games else [])]
+    heights = [height, height, _HEAT, *([_CURVES] if plots else [])]
     gaps = [0.1, 0.28, 0.85]
     total = _TOP + sum(heights) + sum(gaps[: len(heights) - 1]) + _BOTTOM
     figure = Figure(figsize=(_LEFT + inner + _RIGHT, total), dpi=DPI, facecolor="white")
@@ -135,8 +135,8 @@ def draw_panel(
     top += height + gaps[1]
     _heat(page.axes(-_GAP / 2, top, row + _GAP, _HEAT), heatmap, times, shown, scale)
     top += _HEAT + gaps[2]
-    for k, (name, curve) in enumerate(games.items()):
-        across = (inner - 0.7 * (len(games) - 1)) / len(games)
+    for k, (name, curve) in enumerate(plots.items()):
+        across = (inner - 0.7 * (len(plots) - 1)) / len(plots)
         axes = page.axes(k * (across + 0.7), top, min(across, 5.5), _CURVES)
         _curve(axes, name, curve, caption.score)
     canvas.print_png(str(path), metadata={"Software": None})
@@ -360,7 +360,7 @@ def _heat(
     axes.set_title(f"heat over time: {said}", loc="left", fontproperties=_small(), color=SOFT, pad=4)
 
 
-def _curve(axes: Axes, name: str, curve: GameCurve, score: float) -> None:
+def _curve(axes: Axes, name: str, curve: PlottedCurve, score: float) -> None:
     fractions, scores = (np.asarray(a, dtype=np.float64) for a in curve[:2])
     color = CURVE_COLORS.get(name, INK)
     direction = f" ({_BETTER[name]})" if name in _BETTER else ""
