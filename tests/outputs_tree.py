@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from lavx.drawing.panel import write_overlay
+from lavx.drawing.overlay import write_overlay
 from lavx.experiments.record import STAGES, CurvePoints, VideoRecord
 from lavx.experiments.run_folder import RunFolder
 from lavx.metrics.insertion_deletion import Curve, minimal_masks

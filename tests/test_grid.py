@@ -16,8 +16,10 @@ from outputs_tree import make_record
 
 from lavx.commands.status import show
 from lavx.errors import RequestError
-from lavx.experiments import cell, status, workers
+from lavx.experiments import status, workers
+from lavx.experiments.compose import settings
 from lavx.experiments.record import VideoRecord
+from lavx.experiments.run import request
 
 ONE = ("shapes", "tpn", "rise")
 
@@ -273,13 +275,13 @@ def test_videos_selected_are_those_of_the_selection_where_there_is_one(tmp_path,
             f"outputs={tmp_path}", f"dataset.root={tmp_path / 'cache'}", "dataset.n_videos=3", "n_videos=2",
             "videos=selected",
         ])  # fmt: skip
-    assert [v.id for v in cell.Cell(config, ONE).videos] == ["shapes-0000", "shapes-0001"]
+    assert [v.id for v in request(settings(config), ONE).videos] == ["shapes-0000", "shapes-0001"]
     assert "There is no selection" in capsys.readouterr().out
     selections = tmp_path / "default" / "selections"
     selections.mkdir()
     chosen = [{"video": "shapes-0002"}, {"video": "shapes-0000"}, {"video": "shapes-0001"}]
     (selections / "shapes.json").write_text(json.dumps({"videos": chosen}))
-    assert [v.id for v in cell.Cell(config, ONE).videos] == ["shapes-0002", "shapes-0000"]
+    assert [v.id for v in request(settings(config), ONE).videos] == ["shapes-0002", "shapes-0000"]
 
 
 def _explanations(root):

@@ -6,15 +6,8 @@ from outputs_tree import make_record
 
 from lavx.errors import RequestError
 from lavx.experiments.record import STAGES, VERSION, VideoRecord
-from lavx.experiments.run_folder import RunFolder, difference, write_arrays, write_text
-
-
-def test_difference_names_the_keys():
-    assert difference({"a": {"b": 1}, "c": 2}, {"a": {"b": 3}, "d": 4}) == [
-        "a.b: 1 -> 3",
-        "c: 2 -> (absent)",
-        "d: (absent) -> 4",
-    ]
+from lavx.experiments.run_folder import RunFolder, write_text
+from lavx.explanation_file import write_arrays
 
 
 def test_another_configuration_into_the_same_folder_is_refused(tmp_path):

@@ -25,7 +25,7 @@ from lavx.drawing.confusion_matrix import confusion_matrix, draw_confusion
 from lavx.experiments.held_out import fold_for, prepare, sha256_for
 from lavx.experiments.predictions import AnswerBook, Key, Reader
 from lavx.files import write_text
-from lavx.game import Scorer
+from lavx.game import BatchSizes
 from lavx.video import VideoError
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class Evaluator:
         dataset: the dataset, for its folds.
         book: where answers are kept as they come.
         about: what answers depend on beside weights and videos.
-        batch_size: clips a forward pass: `auto` or a number; see `Scorer`.
+        batch_size: clips a forward pass: `auto` or a number; see `BatchSizes`.
         workers: videos decoded at a time.
 
     Raises:
@@ -91,7 +91,7 @@ class Evaluator:
         self.book = book
         self.about = about
         self.workers = workers
-        self._scorer = Scorer(network, batch_size)
+        self._batches = BatchSizes(network, batch_size)
         self._most = batch_size if isinstance(batch_size, int) else _LARGEST_BATCH
 
     def judged(self, videos: Sequence[Video]) -> list[Judged]:
@@ -146,7 +146,7 @@ class Evaluator:
                     advance(1)
                     continue
                 # By the place among all, so that what was cut off goes on with the same batches.
-                size = min(self._scorer.size(clip.shape[:3]), self._most)
+                size = min(self._batches.size(clip.shape[:3]), self._most)
                 group = (fold_for(self.network, self.dataset, video), place[video.id] // size, clip.shape)
                 if batch and group != own:
                     self._classify(batch, advance)
@@ -200,10 +200,10 @@ class Evaluator:
         start = 0
         while start < len(clips):
             try:
-                part = torch.from_numpy(clips[start : start + self._scorer.size(shape)])
+                part = torch.from_numpy(clips[start : start + self._batches.size(shape)])
                 found.append(self.network(part.to(self.network.device).float()).double().cpu().numpy())
             except RuntimeError as error:
-                self._scorer.halve(shape, error)
+                self._batches.halve(shape, error)
                 continue
             start += len(part)
         return np.concatenate(found)

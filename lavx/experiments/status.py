@@ -261,7 +261,8 @@ def _expected(cell: Status, all_cells: Sequence[Status]) -> float | None:
     return None
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds, minutes or hours in words."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
@@ -278,7 +279,7 @@ def table(statuses: Sequence[Status]) -> str:
             unknown |= expected is None
             if expected is not None:
                 left_in_all += each.remaining * expected
-                left = _duration(each.remaining * expected / max(1, each.workers))
+                left = duration(each.remaining * expected / max(1, each.workers))
         seconds = "" if each.seconds is None else f"{each.seconds:.1f}"
         total = "?" if each.total is None else str(each.total)
         rows.append((*each.cell, each.state, str(each.done), str(each.failed), total, seconds, left))
@@ -296,7 +297,7 @@ def table(statuses: Sequence[Status]) -> str:
     if left_in_all:
         at_work = f"with {workers} worker{'s' * (workers > 1)} at work" if workers else "for one worker"
         more = " and what cannot be estimated yet" if unknown else ""
-        summary += f" Left: about {_duration(left_in_all / max(1, workers))}{more} {at_work}."
+        summary += f" Left: about {duration(left_in_all / max(1, workers))}{more} {at_work}."
     lines.append(summary)
     for each in statuses:
         if each.error and each.state not in FINISHED:

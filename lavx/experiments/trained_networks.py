@@ -6,23 +6,24 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import yaml
-from omegaconf import DictConfig
 
 from lavx.errors import RequestError
+from lavx.experiments.identity import same_class
+from lavx.experiments.settings import Settings
 from lavx.networks.openmmlab.checkpoints import FOLD
 
 _USUAL = {"name": "default", "outputs": "outputs"}  # what a command need not say
 _SPLIT = ("split", "split_kind", "k", "seed")  # keys of a dataset that say which videos a training held out
 
 
-def _files(config: DictConfig, part: str, folds: Sequence[int]) -> Iterator[tuple[int | None, Path]]:
+def _files(config: Settings, part: str, folds: Sequence[int]) -> Iterator[tuple[int | None, Path]]:
     """The file of `net.config` or `net.checkpoint`, or one a fold, each with its fold."""
     path = str(config.net.get(part))
     for fold in folds if FOLD in path else (None,):
         yield fold, Path(path.replace(FOLD, str(fold))).expanduser()
 
 
-def check_there(config: DictConfig, names: Sequence[str], folds: Sequence[int]) -> None:
+def check_there(config: Settings, names: Sequence[str], folds: Sequence[int]) -> None:
     """Refuse a network that `lavx train` has still to make, saying how.
 
     Args:
@@ -57,7 +58,7 @@ def check_there(config: DictConfig, names: Sequence[str], folds: Sequence[int]) 
     )
 
 
-def check_split(config: DictConfig, folds: Sequence[int]) -> None:
+def check_split(config: Settings, folds: Sequence[int]) -> None:
     """Refuse weights beside which `lavx train` says that they were trained on another split of the same dataset.
 
     Of another split they may have learned from the very videos that they are to judge.
@@ -71,7 +72,7 @@ def check_split(config: DictConfig, folds: Sequence[int]) -> None:
             continue
         training = yaml.safe_load(beside.read_text())
         stored = training.get("dataset", {}) if isinstance(training, dict) else {}
-        if stored.get("_target_") != config.dataset.get("_target_") or "part" not in stored:
+        if not same_class(stored.get("_target_"), config.dataset.get("_target_")) or "part" not in stored:
             continue  # it is no training's, or of a dataset that is not split
         differing = [key for key in _SPLIT if key in stored and stored[key] != config.dataset.get(key)]
         if differing:
