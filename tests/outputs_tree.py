@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import yaml
 
-from lavx.drawing.panel import write_overlay
+from lavx.drawing.overlay import write_overlay
 from lavx.experiments.record import STAGES, CurvePoints, VideoRecord
 from lavx.experiments.run_folder import RunFolder
 from lavx.metrics.insertion_deletion import Curve, minimal_masks
-from lavx.report.study import FLOORS, METHODS
+from lavx.report.study import CONTROLS, METHODS
 
-QUALITY = dict(zip((*METHODS, *FLOORS), (0.9, 0.8, 0.85, 0.6, 0.4, 0.5, 0.1, 0.3), strict=True))
+QUALITY = dict(zip((*METHODS, *CONTROLS), (0.9, 0.8, 0.85, 0.6, 0.4, 0.5, 0.1, 0.3), strict=True))
 
 CONFIG = {"seed": 0, "method": {"visualization": {"_target_": "lavx.methods.visualization.PosNeg", "alpha": 0.5}}}
 
@@ -93,7 +93,7 @@ def make_grid(
     *,
     datasets: tuple[str, ...] = ("one", "two"),
     nets: tuple[str, ...] = ("tanet", "tpn"),
-    methods: tuple[str, ...] = (*METHODS, *FLOORS),
+    methods: tuple[str, ...] = (*METHODS, *CONTROLS),
     n_videos: int = 6,
     truth: bool = True,
 ) -> None:

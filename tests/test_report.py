@@ -18,7 +18,7 @@ from lavx.errors import RequestError
 from lavx.experiments.record import VERSION, VideoRecord
 from lavx.methods.visualization import Heatmap, PosNeg
 from lavx.report import claims, panels, tables, write_report
-from lavx.report.study import FLOORS, METHODS, read_study
+from lavx.report.study import CONTROLS, METHODS, read_study
 
 SETTINGS = {"name": "default", "nets": [], "methods": [], "panels": 1, "embed": False, "seed": 0}
 VIDEOS = [f"v{k}" for k in range(6)]
@@ -126,7 +126,7 @@ def test_ranks_and_tests_are_those_of_scipy_on_the_shared_videos(grid, made):
     )
 
 
-def test_floors_are_in_every_table_of_methods(made):
+def test_controls_are_in_every_table_of_methods(made):
     for name in (
         "auc",
         "further_metrics",
@@ -136,7 +136,7 @@ def test_floors_are_in_every_table_of_methods(made):
         "average_ranks",
         "coverage",
     ):
-        assert set(FLOORS) <= set(table(made, name).method)
+        assert set(CONTROLS) <= set(table(made, name).method)
 
 
 def test_user_scores_are_averaged_over_raters(made):
@@ -182,9 +182,9 @@ def test_what_is_missing_is_named_and_what_is_there_reported(tmp_path):
 def test_a_method_that_has_only_begun_does_not_shrink_the_comparison(tmp_path):
     make_grid(tmp_path, datasets=("one",), nets=("tpn",), methods=("lime", "rise", "kernel_shap"))
     make_cell(tmp_path, ("one", "tpn", "loco"), ["one-00"])
-    make_cell(tmp_path, ("one", "tpn", "random"), [f"one-{k:02d}" for k in range(20)])  # floors set no measure
+    make_cell(tmp_path, ("one", "tpn", "random"), [f"one-{k:02d}" for k in range(20)])  # controls are not counted
     found = [r for r in tables.rankings(read_study(tmp_path, "default")) if r.metric.key == "deletion_auc"]
-    assert [(r.floors, r.comparison.n, list(r.comparison.average.index)) for r in found] == [
+    assert [(r.controls, r.comparison.n, list(r.comparison.average.index)) for r in found] == [
         (False, 6, ["lime", "kernel_shap", "rise"]), (True, 6, ["lime", "kernel_shap", "rise", "random"]),
     ]  # fmt: skip
 
@@ -230,7 +230,7 @@ def test_a_result_of_a_newer_lavx_is_told_from_a_damaged_one(tmp_path):
     ("seed", "x", "seed must be a whole number >= 0, got x"),
     ("embed", 3, "embed must be true or false, got 3"),
 ])  # fmt: skip
-def test_unusable_settings_are_refused(tmp_path, key, value, message):
+def test_invalid_settings_are_refused(tmp_path, key, value, message):
     with pytest.raises(RequestError, match=message):
         report(OmegaConf.create(SETTINGS | {"outputs": str(tmp_path), key: value}))
 
@@ -380,16 +380,14 @@ def verdicts(outputs):
 def test_claims_that_hold_and_claims_that_do_not(grid):
     found = verdicts(grid)
     lead = found["LIME, Kernel SHAP and RISE lead in deletion"]
-    assert lead.status == claims.HOLDS and lead.noise.startswith(
-        "outside the noise: lead of Kernel SHAP over LOCO"
-    )
+    assert lead.status == claims.HOLDS and lead.noise.startswith("significant: lead of Kernel SHAP over LOCO")
     assert "n = 12" in lead.numbers
     assert found["Univariate is last in deletion"].status == claims.HOLDS
-    assert found["Every method beats both floors in deletion"].status == claims.HOLDS
+    assert found["Every method beats both controls in deletion"].status == claims.HOLDS
     twice = found["RISE costs more than twice the others outside inference"]
     assert twice.status == claims.FAILS and "RISE minus twice" in twice.noise
     order = found["Order in deletion: LIME, RISE, Kernel SHAP, then LOCO, Occlusion, Univariate"]
-    assert order.status == claims.HOLDS and order.noise.startswith("15 of 15 pairs stand as claimed")
+    assert order.status == claims.HOLDS and order.noise.startswith("15 of 15 pairs are in the claimed order")
 
 
 def test_claims_turn_around_with_the_numbers(tmp_path):
@@ -406,15 +404,15 @@ def test_claims_without_enough_data_say_why(tmp_path):
     assert found["LIME is best in deletion"] == claims.Verdict(
         claims.UNKNOWN, "4 videos have all methods, 5 are needed"
     )
-    assert "random (floor), center (floor)" in found["Every method beats both floors in deletion"].numbers
+    assert "random (control), center (control)" in found["Every method beats both controls in deletion"].numbers
     assert found["IoU stays below 20 % for every method"].numbers == "no results have iou"
     assert found["LIME, Kernel SHAP and RISE get the best user scores"].status == claims.UNKNOWN
 
 
-def test_equal_methods_are_inside_the_noise():
+def test_equal_methods_do_not_differ_significantly():
     rng = np.random.default_rng(0)
     found = pd.DataFrame(rng.normal(size=(30, 6)), columns=list(METHODS))
-    assert claims._lead(True, claims.LEADERS)(found, 0).noise.startswith("inside the noise")
+    assert claims._lead(True, claims.LEADERS)(found, 0).noise.startswith("not significant: ")
 
 
 WIDTH = "document.documentElement.scrollWidth"

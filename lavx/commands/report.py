@@ -31,7 +31,7 @@ def main(config: DictConfig) -> int:
 
 
 def report(config: Settings) -> int:
-    """Write `<outputs>/<name>/report/` and say what became of the claims and what is missing."""
+    """Write `<outputs>/<name>/report/` and print the verdicts on the claims and what is missing."""
     from lavx.report import write_report
 
     check_whole(config, "panels", 0, or_null=True)

@@ -1,4 +1,4 @@
-"""The panel: what a person looks at to judge one explanation.
+"""The panel: what a person sees of one explanation.
 
 Drawn with matplotlib's objects alone: no global state, so that panels may be drawn in several threads, and
 the same input gives the same bytes. Every length is in inches, and everything is placed by hand.
@@ -40,7 +40,7 @@ _FONT = "DejaVu Sans"  # comes with matplotlib, so that panels look the same eve
 _GRID = "#dddddd"
 _BETTER = {"deletion": "lower is better", "insertion": "higher is better"}
 
-GameCurve = tuple[ArrayLike, ArrayLike, float]  # fractions, scores, area
+PlottedCurve = tuple[ArrayLike, ArrayLike, float]  # fractions, scores, area
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,13 @@ def draw_panel(
     seconds: ArrayLike,
     caption: Caption,
     scale: Scale | None = None,
-    curves: Mapping[str, GameCurve] | None = None,
+    curves: Mapping[str, PlottedCurve] | None = None,
     unit: str = "s",
 ) -> None:
     """Draw the panel of one explanation as a PNG.
 
     From top to bottom: class and scores; at most `N_COLUMNS` frames of the clip; the same under the heatmap;
-    heat over time; the curves of the games.
+    heat over time; the deletion and insertion curves.
 
     Args:
         path: file to write, whose folder must be there; or an open file.
@@ -95,7 +95,7 @@ def draw_panel(
         seconds: (T,) where in the video each frame lies.
         caption: what the panel says in words.
         scale: what the overlay's colors mean; no color bar without.
-        curves: for each game, fractions (n,), scores (n,) and the area under the curve; may be empty or None.
+        curves: by name, fractions (n,), scores (n,) and the area under the curve; may be empty or None.
         unit: of `seconds`: "s", or "frames" where seconds are unknown.
     """
     times = check_frames(frames, overlay, seconds)
@@ -104,8 +104,8 @@ def draw_panel(
     bad = np.count_nonzero(~np.isfinite(heatmap))
     if bad:
         raise ValueError(f"heatmap holds {bad} values that are NaN or infinite; such a heatmap cannot be drawn")
-    games = dict(curves or {})
-    for name, (fractions, scores, _) in games.items():
+    plots = dict(curves or {})
+    for name, (fractions, scores, _) in plots.items():
         if np.shape(fractions) != np.shape(scores):
             raise ValueError(
                 f"{name} needs as many scores as fractions, got {np.size(scores)} and {np.size(fractions)}"
@@ -115,7 +115,7 @@ def draw_panel(
     row = len(shown) * (width + _GAP) - _GAP
     inner = max(row, _WIDTH)
 
-    heights = [height, height, _HEAT, *([_CURVES] if games else [])]
+    heights = [height, height, _HEAT, *([_CURVES] if plots else [])]
     gaps = [0.1, 0.42, 0.85]
     total = _TOP + sum(heights) + sum(gaps[: len(heights) - 1]) + _BOTTOM
     figure = Figure(figsize=(_LEFT + inner + _RIGHT, total), dpi=DPI, facecolor="white")
@@ -132,8 +132,8 @@ def draw_panel(
     top += height + gaps[1]
     _heat(page.axes(-_GAP / 2, top, row + _GAP, _HEAT), heatmap, times, shown, scale, unit)
     top += _HEAT + gaps[2]
-    for k, (name, curve) in enumerate(games.items()):
-        across = (inner - 0.7 * (len(games) - 1)) / len(games)
+    for k, (name, curve) in enumerate(plots.items()):
+        across = (inner - 0.7 * (len(plots) - 1)) / len(plots)
         axes = page.axes(k * (across + 0.7), top, min(across, 5.5), _CURVES)
         _curve(axes, name, curve, caption.score)
     canvas.print_png(str(path) if isinstance(path, Path) else path, metadata={"Software": None})
@@ -317,7 +317,7 @@ def _heat(
     axes.set_title(f"heat over time: {said}", loc="left", fontproperties=_small(), color=SOFT, pad=4)
 
 
-def _curve(axes: Axes, name: str, curve: GameCurve, score: float) -> None:
+def _curve(axes: Axes, name: str, curve: PlottedCurve, score: float) -> None:
     fractions, scores = (np.asarray(a, dtype=np.float64) for a in curve[:2])
     color = CURVE_COLORS.get(name, INK)
     direction = f" ({_BETTER[name]})" if name in _BETTER else ""

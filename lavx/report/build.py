@@ -12,12 +12,12 @@ from pathlib import Path
 from lavx.errors import RequestError
 from lavx.report import claims, figures, page, tables
 from lavx.report.claims import Checked
-from lavx.report.study import FLOORS, METHODS, Study, read_study
+from lavx.report.study import CONTROLS, METHODS, Study, read_study
 
 
 @dataclass(frozen=True)
 class Report:
-    """What was made.
+    """The report that was written.
 
     Attributes:
         folder: where it lies.
@@ -36,7 +36,7 @@ def write_report(
     outputs: Path,
     name: str,
     nets: Sequence[str] = (),
-    methods: Sequence[str] = (*METHODS, *FLOORS),
+    methods: Sequence[str] = (*METHODS, *CONTROLS),
     panels: int | None = 3,
     embed: bool = False,
     seed: int = 0,

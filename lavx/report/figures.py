@@ -15,7 +15,7 @@ from lavx.drawing.style import CURVE_COLORS, INK, SOFT, plain_axes
 from lavx.report.panels import Panels
 from lavx.report.plots import DPI, GRID, color, heading, new_figure, save
 from lavx.report.statistics import estimate
-from lavx.report.study import FLOORS, RATING, Metric, Study, ordered
+from lavx.report.study import CONTROLS, RATING, Metric, Study, ordered
 from lavx.report.tables import PARTS, Ranking, masked, rated, scope_title, scopes, timed, title, values
 
 _PARTS = {"segmentation": "#e69f00", "inference": "#0072b2", "explanation": "#009e73"}
@@ -30,7 +30,7 @@ def draw_timings(study: Study, dataset: str) -> Figure:
     """Seconds a video as stacked bars, a panel a network."""
     chosen = _of(study, dataset)
     table = timed(study)
-    methods = [m for m in study.methods if m not in FLOORS]
+    methods = [m for m in study.methods if m not in CONTROLS]
     figure = new_figure(max(6.4, 3.3 * len(chosen) + 0.6), 1.1 + 0.36 * len(methods))
     panels = figure.subplots(1, len(chosen), squeeze=False, sharey=True)[0]
     for axes, scope in zip(panels, chosen, strict=True):
@@ -61,7 +61,7 @@ def draw_timings(study: Study, dataset: str) -> Figure:
 def draw_bars(
     study: Study, dataset: str, metrics: Sequence[Metric], seed: int, table: pd.DataFrame | None = None
 ) -> Figure:
-    """Means with intervals, a row a metric, a column a network; the floors are gray and drawn through."""
+    """Means with intervals, a row a metric, a column a network; controls are gray, with a dashed line across."""
     chosen = _of(study, dataset)
     table = study.table if table is None else table
     figure = new_figure(max(6.4, 2.9 * len(chosen) + 0.5), 0.8 + 2.3 * len(metrics))
@@ -75,9 +75,9 @@ def draw_bars(
                 axes.bar(k, e.mean, width=0.72, color=color(m))
                 if e.n > 1:
                     axes.plot([k, k], [e.low, e.high], color=INK, linewidth=1.2)
-                if m in FLOORS:
+                if m in CONTROLS:
                     axes.axhline(e.mean, color=color(m), linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
-            axes.set_xticks(range(len(names)), [title(m).removesuffix(" (floor)") for m in names], rotation=40,
+            axes.set_xticks(range(len(names)), [title(m).removesuffix(" (control)") for m in names], rotation=40,
                             ha="right", rotation_mode="anchor")  # fmt: skip
             axes.yaxis.grid(color=GRID, linewidth=0.6)
             heading(axes, scope_title(scope))
@@ -88,24 +88,24 @@ def draw_bars(
     return figure
 
 
-def draw_minimal_masks(study: Study, dataset: str, game: str) -> Figure:
-    """Mean share of voxels over thresholds, and below it the share of videos that get there."""
+def draw_minimal_masks(study: Study, dataset: str, curve: str) -> Figure:
+    """Mean share of voxels over thresholds, and below it the share of videos that reach the threshold."""
     chosen = _of(study, dataset)
     figure = new_figure(max(6.4, 2.9 * len(chosen) + 0.5), 5.0)
     panels = figure.subplots(2, len(chosen), squeeze=False, sharey="row", sharex=True, height_ratios=(2.4, 1))
     thresholds = study.thresholds
-    columns = [f"mask_{game}_{t}" for t in thresholds]
+    columns = [f"mask_{curve}_{t}" for t in thresholds]
     x = [float(t) for t in thresholds]
     drawn: dict[str, object] = {}
     for upper, lower, scope in zip(panels[0], panels[1], chosen, strict=True):
         inside = masked(study, scope)
         for m in ordered(inside.method):
             own = inside[inside.method == m].reindex(columns=columns)
-            style = (0, (4, 2)) if m in FLOORS else "-"
-            marker = None if m in FLOORS else _MARKERS.get(m, "x")
-            look = dict(color=color(m), linewidth=1.4, linestyle=style, marker=marker, markersize=3.5)
-            drawn[m] = upper.plot(x, 100 * own.mean(), label=title(m), **look)[0]
-            lower.plot(x, 100 * own.notna().mean(), **look)
+            style = (0, (4, 2)) if m in CONTROLS else "-"
+            marker = None if m in CONTROLS else _MARKERS.get(m, "x")
+            line = dict(color=color(m), linewidth=1.4, linestyle=style, marker=marker, markersize=3.5)
+            drawn[m] = upper.plot(x, 100 * own.mean(), label=title(m), **line)[0]
+            lower.plot(x, 100 * own.notna().mean(), **line)
         lower.set_ylim(0, 104)
         lower.set_xlabel("threshold \N{GREEK SMALL LETTER TAU}", fontsize=8, color=SOFT)
         heading(upper, scope_title(scope))
@@ -123,7 +123,10 @@ def draw_minimal_masks(study: Study, dataset: str, game: str) -> Figure:
 
 
 def draw_ranks(found: Sequence[Ranking]) -> Figure:
-    """Critical-difference diagrams of one metric, one below the other: groups not told apart are joined."""
+    """Critical-difference diagrams of one metric, one below the other.
+
+    A bar joins methods that are not significantly different.
+    """
     heights = [
         1.2 + 0.2 * math.ceil(len(r.comparison.average) / 2) + 0.1 * len(r.comparison.groups) for r in found
     ]
@@ -228,17 +231,17 @@ def all_figures(
 
 
 def _of_dataset(study: Study, dataset: str, seed: int) -> Iterator[Drawn]:
-    games = [m for m in study.metrics if m.key.endswith("_auc")]
+    curves = [m for m in study.metrics if m.key.endswith("_auc")]
     others = [m for m in study.metrics if not m.key.endswith("_auc")]
     scores = rated(study)
-    caption = f"{dataset}: areas under the curves, mean and 95 % interval; the floors as dashed lines"
-    yield "auc", f"auc_{dataset}", caption, draw_bars(study, dataset, games, seed)
+    caption = f"{dataset}: areas under the curves, mean and 95 % interval; the controls as dashed lines"
+    yield "auc", f"auc_{dataset}", caption, draw_bars(study, dataset, curves, seed)
     if others:
         caption = f"{dataset}: further metrics, mean and 95 % interval"
         yield "further", f"further_metrics_{dataset}", caption, draw_bars(study, dataset, others, seed)
-    for game in CURVE_COLORS:
-        caption = f"{dataset}: minimal masks of {game}"
-        yield "masks", f"minimal_masks_{game}_{dataset}", caption, draw_minimal_masks(study, dataset, game)
+    for curve in CURVE_COLORS:
+        caption = f"{dataset}: minimal masks of {curve}"
+        yield "masks", f"minimal_masks_{curve}_{dataset}", caption, draw_minimal_masks(study, dataset, curve)
     if scores is not None and dataset in set(scores.dataset):
         caption = f"{dataset}: user scores, mean and 95 % interval"
         yield "ratings", f"user_scores_{dataset}", caption, draw_bars(study, dataset, [RATING], seed, scores)
@@ -248,17 +251,18 @@ def _of_dataset(study: Study, dataset: str, seed: int) -> Iterator[Drawn]:
 def _of_ranks(found: Sequence[Ranking]) -> Iterator[Drawn]:
     for key in dict.fromkeys(r.metric.key for r in found):
         own = [r for r in found if r.metric.key == key]
-        # With the floors where they are there.
-        shown = [r for r in own if r.floors or not any(o.floors and o.scope == r.scope for o in own)]
+        # With the controls where there are any.
+        shown = [r for r in own if r.controls or not any(o.controls and o.scope == r.scope for o in own)]
         shown = [r for r in shown if not math.isnan(r.comparison.p)]
         if shown:
-            caption = f"{shown[0].metric.title}: average ranks; joined methods are not told apart (Nemenyi, 0.05)"
+            note = "joined methods are not significantly different (Nemenyi, 0.05)"
+            caption = f"{shown[0].metric.title}: average ranks; {note}"
             yield "ranks", f"ranks_{key.replace('.', '_')}", caption, draw_ranks(shown)
 
 
 def _of_videos(study: Study, panels: Panels, n_panels: int | None) -> Iterator[Drawn]:
     for (dataset, net), inside in study.table.groupby(["dataset", "net"]):
-        counts = inside[~inside.method.isin(FLOORS)].groupby("video_id").size()
+        counts = inside[~inside.method.isin(CONTROLS)].groupby("video_id").size()
         videos = list(counts.sort_values(ascending=False, kind="stable").index[:n_panels])
         for video in sorted(videos or sorted(set(inside.video_id))[:n_panels]):
             place = next(place for key, place in study.places.items() if key[3] == video)

@@ -5,6 +5,7 @@ Frames and heatmap come from a video's `explanation.npz`, the colors from the vi
 
 from __future__ import annotations
 
+import textwrap
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _OWN: dict[str, Any] = {kind.__name__: kind for kind in (Heatmap, PosNeg)}
 _SHOWN = 3  # videos that a note names
+_LINE = 18  # characters of a method's name beside a row
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,7 @@ def _draw_images(axes: Sequence[Axes], row: _Row) -> None:
         plot.set_xticks([])
         plot.set_yticks([])
         plain_axes(plot, ())
-    words = title(row.method).replace(" (floor)", "\n(floor)")
+    words = "\n".join(textwrap.wrap(title(row.method), _LINE))
     axes[0].set_ylabel(words, fontsize=8.5, color=INK, parse_math=False)
 
 
