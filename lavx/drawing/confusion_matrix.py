@@ -1,4 +1,4 @@
-"""The confusion matrix as a picture: which classes a network takes for which."""
+"""The confusion matrix as a picture."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SMALLEST = 2  # pixels of a cell's side
 
 
 def confusion_matrix(labels: Sequence[int], predicted: Sequence[int], n_classes: int) -> NDArray[np.int64]:
-    """Counts (n_classes, n_classes): how many videos of the row's class were taken for the column's."""
+    """Counts (n_classes, n_classes): videos of the row's class that were predicted as the column's."""
     matrix = np.zeros((n_classes, n_classes), dtype=np.int64)
     np.add.at(matrix, (np.asarray(labels, dtype=int), np.asarray(predicted, dtype=int)), 1)
     return matrix
