@@ -188,6 +188,8 @@ def test_what_a_network_says_of_itself(family: str, folders: dict[str, Path]) ->
     assert network.device == torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     assert network.weights["file"] == str(folders[family] / "model.safetensors")
     assert len(network.weights["sha256"]) == 64
+    preprocessing = network.weights["preprocessing"]
+    assert preprocessing["crop"] == (32, 32) and json.dumps(preprocessing)
 
 
 def test_the_crop_lies_where_the_processor_cuts_it(folders: dict[str, Path], path: Path) -> None:
@@ -214,7 +216,7 @@ def test_a_model_that_has_been_built(folders: dict[str, Path], path: Path) -> No
     expected = HuggingFace(folder, device="cpu")
     clips = torch.from_numpy(network.read(path).frames)[None].float()
     assert torch.equal(network(clips), expected(clips))
-    assert network.name == "videomae" and network.weights == {"file": None, "sha256": None}
+    assert network.name == "videomae" and network.weights["file"] is network.weights["sha256"] is None
     assert HuggingFace(model, name="mine").name == "mine", "the processor beside its weights"
     with torch.random.fork_rng():
         new = transformers.AutoModelForVideoClassification.from_config(config_of("videomae"))

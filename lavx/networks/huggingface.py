@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,8 @@ class HuggingFace(VideoNetwork):
 
     Attributes:
         weights: `file` and `sha256` of the weights, None for a model that has been built. Where they are in
-            several files, `file` is their index and `sha256` that of their hashes, one a line, by name.
+            several files, `file` is their index and `sha256` that of their hashes, one a line, by name. Also
+            `preprocessing`, what the processor does.
 
     Raises:
         ValueError: if weights are pickled and not trusted, are damaged, or do not fill the model; if the processor
@@ -84,6 +86,11 @@ class HuggingFace(VideoNetwork):
         weights: dict[str, Any] = {"file": None, "sha256": None}
         if isinstance(model, nn.Module):
             built: Any = model
+            if not hasattr(built, "main_input_name"):
+                raise ValueError(
+                    "model must be a folder, a name on the hub or a model of transformers, got "
+                    f"{type(model).__name__}."
+                )
             home = str(built.config.name_or_path)
         else:
             folder = find_folder(str(model), revision, trust_checkpoint)
@@ -111,7 +118,7 @@ class HuggingFace(VideoNetwork):
         own: dict[str, Any] = {"resize": does.resize, "crop": does.crop, "interpolation": does.interpolation}
         own |= {key: value for key, value in seeing.items() if value != "own"}
         video_input = VideoInput(_n_frames(n_frames, config, name), name=name, crop_rounding="down", **own)
-        super().__init__(name, classifier, video_input, weights)
+        super().__init__(name, classifier, video_input, weights | {"preprocessing": asdict(does)})
 
 
 def find_folder(model: str, revision: str | None = None, trust_checkpoint: bool = False) -> Path:
