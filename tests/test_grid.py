@@ -12,11 +12,15 @@ import pytest
 from command import run_lavx
 from filelock import FileLock
 from hydra import compose, initialize_config_module
+from outputs_tree import make_record
 
 from lavx.commands import status
 from lavx.errors import RequestError
-from lavx.experiments import cell, workers
 from lavx.experiments import status as grid
+from lavx.experiments import workers
+from lavx.experiments.compose import settings
+from lavx.experiments.record import VideoRecord
+from lavx.experiments.run import request
 
 ONE = ("shapes", "tpn", "rise")
 
@@ -26,7 +30,8 @@ def make(root, name=ONE, errors=(None,), **content):
     for number, error in enumerate(errors):
         video = folder / "videos" / f"v{number}"
         video.mkdir(parents=True)
-        (video / "metrics.json").write_text(json.dumps({"video_id": f"v{number}", "error": error}))
+        record = make_record(video.name) if error is None else VideoRecord.failed(video.name, None, error)
+        (video / "metrics.json").write_text(record.to_json())
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "status.json").write_text(json.dumps(content))
     return folder
@@ -50,6 +55,14 @@ def test_the_state_of_a_cell_is_read_from_its_folder(tmp_path, state, errors, to
     found = grid.status(tmp_path, ONE)
     assert found.state == expected
     assert (found.done, found.failed) == (errors.count(None), errors.count("bad"))
+
+
+def test_a_damaged_record_counts_as_failed_and_is_named(tmp_path):
+    folder = make(tmp_path, errors=(None, None, None), state="done", total=3)
+    (folder / "videos" / "v1" / "metrics.json").write_text('{"video_id": "v1"')
+    found = grid.status(tmp_path, ONE)
+    assert (found.state, found.done, found.failed) == ("failed", 2, 1)
+    assert "v1/metrics.json is no result of lavx run (it is no JSON, or was cut off" in found.error
 
 
 def test_only_a_held_lock_makes_a_cell_running(tmp_path):
@@ -262,13 +275,13 @@ def test_videos_selected_are_those_of_the_selection_where_there_is_one(tmp_path,
             f"outputs={tmp_path}", f"dataset.root={tmp_path / 'cache'}", "dataset.n_videos=3", "n_videos=2",
             "videos=selected",
         ])  # fmt: skip
-    assert [v.id for v in cell.Cell(config, ONE).videos] == ["shapes-0000", "shapes-0001"]
+    assert [v.id for v in request(settings(config), ONE).videos] == ["shapes-0000", "shapes-0001"]
     assert "There is no selection" in capsys.readouterr().out
     selections = tmp_path / "default" / "selections"
     selections.mkdir()
     chosen = [{"video": "shapes-0002"}, {"video": "shapes-0000"}, {"video": "shapes-0001"}]
     (selections / "shapes.json").write_text(json.dumps({"videos": chosen}))
-    assert [v.id for v in cell.Cell(config, ONE).videos] == ["shapes-0002", "shapes-0000"]
+    assert [v.id for v in request(settings(config), ONE).videos] == ["shapes-0002", "shapes-0000"]
 
 
 def _explanations(root):

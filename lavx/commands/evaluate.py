@@ -19,6 +19,7 @@ from lavx.errors import RequestError, check_whole
 if TYPE_CHECKING:
     from lavx.datasets.base import Dataset, Video
     from lavx.experiments.evaluation import EvaluatedVideo
+    from lavx.experiments.settings import Settings
 
 _MOST_LINES = 10  # of the same kind
 
@@ -28,7 +29,13 @@ def _main(config: DictConfig) -> int:
     """Evaluate as Hydra composed it; returns the exit status. In a sweep this may be another process."""
     choices = HydraConfig.get().runtime.choices
     begin_job()
-    return guarded(lambda: evaluate(config, (choices["dataset"], choices["net"])))
+
+    def job() -> int:
+        from lavx.experiments.compose import settings
+
+        return evaluate(settings(config), (choices["dataset"], choices["net"]))
+
+    return guarded(job)
 
 
 def main() -> None:
@@ -37,10 +44,11 @@ def main() -> None:
         _main()
 
 
-def evaluate(config: DictConfig, names: tuple[str, str]) -> int:
+def evaluate(config: Settings, names: tuple[str, str]) -> int:
     """Classify videos and write predictions and accuracy to `<outputs>/<name>/evaluation/<dataset>/<net>/`."""
     from lavx.datasets.check import draw
-    from lavx.experiments.cell import build, logging_to, videos_of
+    from lavx.experiments.compose import build, videos_of
+    from lavx.experiments.log_files import logging_to
 
     check_whole(config, "n_videos", 1, or_null=True)
     check_whole(config, "seed", 0)
@@ -66,7 +74,7 @@ def evaluate(config: DictConfig, names: tuple[str, str]) -> int:
 
 
 def _evaluate(
-    config: DictConfig,
+    config: Settings,
     names: tuple[str, str],
     dataset: Dataset,
     videos: Sequence[Video],
@@ -76,10 +84,10 @@ def _evaluate(
     import torch
 
     from lavx.experiments import workers
-    from lavx.experiments.cell import build_network
+    from lavx.experiments.compose import build_network
+    from lavx.experiments.environment import environment
     from lavx.experiments.evaluation import Evaluator, Prediction, write_evaluation
     from lavx.experiments.predictions import PredictionStore
-    from lavx.experiments.run_folder import environment
 
     with workers.device(config.device) as device:
         placed = {"device": device} if "device" in config.net else {}

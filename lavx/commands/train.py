@@ -18,9 +18,10 @@ def _main(config: DictConfig) -> int:
 
     def job() -> int:
         begin_job(config.threads)
+        from lavx.experiments.compose import settings
         from lavx.experiments.training import run_training
 
-        return run_training(config, choices["dataset"], choices["net"])
+        return run_training(settings(config), choices["dataset"], choices["net"])
 
     return guarded(job)
 

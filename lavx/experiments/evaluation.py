@@ -25,7 +25,7 @@ from lavx.drawing.confusion_matrix import confusion_matrix, draw_confusion
 from lavx.experiments.held_out import fold_for, prepare, sha256_for
 from lavx.experiments.predictions import Key, PredictionStore, check_output, probabilities
 from lavx.files import write_text
-from lavx.game import Scorer
+from lavx.game import BatchSizes
 from lavx.types import Network
 from lavx.video import VideoError
 
@@ -71,7 +71,7 @@ class Evaluator:
         dataset: the dataset, for its folds.
         store: where predictions are kept as they come.
         settings: what predictions depend on beside weights and videos.
-        batch_size: clips a forward pass: `auto` or a number; see `Scorer`.
+        batch_size: clips a forward pass: `auto` or a number; see `BatchSizes`.
         workers: videos decoded at a time.
 
     Raises:
@@ -93,7 +93,7 @@ class Evaluator:
         self.store = store
         self.settings = settings
         self.workers = workers
-        self._scorer = Scorer(network, batch_size)
+        self._batches = BatchSizes(network, batch_size)
         self._most = batch_size if isinstance(batch_size, int) else _LARGEST_BATCH
 
     def evaluated(self, videos: Sequence[Video]) -> list[EvaluatedVideo]:
@@ -148,7 +148,7 @@ class Evaluator:
                     advance(1)
                     continue
                 # By its place among all videos, so that after an interruption the batches are the same.
-                size = min(self._scorer.size(clip.shape[:3]), self._most)
+                size = min(self._batches.size(clip.shape[:3]), self._most)
                 group = (fold_for(self.network, self.dataset, video), place[video.id] // size, clip.shape)
                 if batch and group != batch_group:
                     self._classify(batch, advance)
@@ -204,12 +204,12 @@ class Evaluator:
         start = 0
         while start < len(clips):
             try:
-                part = torch.from_numpy(clips[start : start + self._scorer.size(shape)])
+                part = torch.from_numpy(clips[start : start + self._batches.size(shape)])
                 with torch.no_grad():
                     outputs = self.network(part.to(self.network.device).float())
                 found.append(outputs.double().cpu())
             except RuntimeError as error:
-                self._scorer.halve(shape, error)
+                self._batches.halve(shape, error)
                 continue
             start += len(part)
         return torch.cat(found)

@@ -22,6 +22,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from lavx.experiments.record import METRICS, VideoRecord, record_files
 from lavx.files import write_text
 
 STATUS = "status.json"
@@ -62,21 +63,25 @@ def n_workers(folder: Path) -> int:
 def counts(folder: Path, ids: Sequence[str] | None = None) -> tuple[int, int, str | None]:
     """How many videos of a cell are done and failed, and the first failure's reason.
 
+    A damaged record counts as failed: the next run of the cell explains that video again.
+
     Args:
         folder: of the cell.
         ids: folder names of the videos that count; None for all that are there.
     """
     done, failed, reason = 0, 0, None
-    files = (folder / "videos").glob("[!.]*/metrics.json")
-    for file in sorted(files) if ids is None else [folder / "videos" / i / "metrics.json" for i in ids]:
-        entry = _read(file)
-        if "error" not in entry:
+    files = record_files(folder) if ids is None else [folder / "videos" / name / METRICS for name in ids]
+    for file in files:
+        try:
+            record = VideoRecord.read(file)
+            error = record.error and f"{record.video_id}: {record.error}"
+        except FileNotFoundError:
             continue
-        if entry["error"] is None:
-            done += 1
-        else:
-            failed += 1
-            reason = reason or f"{entry.get('video_id')}: {entry['error']}"
+        except (OSError, ValueError) as damaged:
+            error = str(damaged)
+        done += error is None
+        failed += error is not None
+        reason = reason or error
     return done, failed, reason
 
 
@@ -254,7 +259,8 @@ def _expected(cell: Status, all_cells: Sequence[Status]) -> float | None:
     return None
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds, minutes or hours in words."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
@@ -271,7 +277,7 @@ def table(statuses: Sequence[Status]) -> str:
             unknown |= expected is None
             if expected is not None:
                 left_in_all += each.remaining * expected
-                left = _duration(each.remaining * expected / max(1, each.workers))
+                left = duration(each.remaining * expected / max(1, each.workers))
         seconds = "" if each.seconds is None else f"{each.seconds:.1f}"
         total = "?" if each.total is None else str(each.total)
         rows.append((*each.cell, each.state, str(each.done), str(each.failed), total, seconds, left))
@@ -289,7 +295,7 @@ def table(statuses: Sequence[Status]) -> str:
     if left_in_all:
         at_work = f"with {workers} worker{'s' * (workers > 1)} at work" if workers else "for one worker"
         more = " and what cannot be told yet" if unknown else ""
-        summary += f" Left: about {_duration(left_in_all / max(1, workers))}{more} {at_work}."
+        summary += f" Left: about {duration(left_in_all / max(1, workers))}{more} {at_work}."
     lines.append(summary)
     for each in statuses:
         if each.error and each.state not in FINISHED:

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
-from omegaconf import DictConfig
 
 from lavx.errors import RequestError
+from lavx.experiments.identity import same_class
+from lavx.experiments.settings import Settings
 from lavx.networks.openmmlab.checkpoints import FOLD
 
 _DEFAULTS = {"name": "default", "outputs": "outputs"}
 _SPLIT = ("split", "split_kind", "k", "seed")  # keys of a dataset that say which videos a training held out
 
 
-def _files(config: DictConfig, key: str, folds: Sequence[int]) -> Iterator[tuple[int | None, Path]]:
+def _files(config: Settings, key: str, folds: Sequence[int]) -> Iterator[tuple[int | None, Path]]:
     """The file of `net.config` or `net.checkpoint`, or one a fold, each with its fold."""
     path = str(config.net.get(key))
     for fold in folds if FOLD in path else (None,):
         yield fold, Path(path.replace(FOLD, str(fold))).expanduser()
 
 
-def check_there(config: DictConfig, names: Sequence[str], folds: Sequence[int]) -> None:
+def check_there(config: Settings, names: Sequence[str], folds: Sequence[int]) -> None:
     """Refuse a network that is not trained yet, saying how to train it.
 
     Args:
@@ -58,7 +58,7 @@ def check_there(config: DictConfig, names: Sequence[str], folds: Sequence[int]) 
     )
 
 
-def check_split(config: DictConfig, folds: Sequence[int]) -> None:
+def check_split(config: Settings, folds: Sequence[int]) -> None:
     """Refuse weights that `lavx train` trained on another split of the same dataset.
 
     They may have been trained on the very videos that they are to classify now.
@@ -72,7 +72,7 @@ def check_split(config: DictConfig, folds: Sequence[int]) -> None:
             continue
         training = yaml.safe_load(beside.read_text())
         stored = training.get("dataset", {}) if isinstance(training, dict) else {}
-        if _class_name(stored) != _class_name(config.dataset) or "part" not in stored:
+        if not same_class(stored.get("_target_"), config.dataset.get("_target_")) or "part" not in stored:
             continue  # no training's, or that of a dataset without a split
         differing = [key for key in _SPLIT if key in stored and stored[key] != config.dataset.get(key)]
         if differing:
@@ -83,8 +83,3 @@ def check_split(config: DictConfig, folds: Sequence[int]) -> None:
                 f"videos that it is to classify. Give {then}, or train networks on this split under another "
                 "name=..."
             )
-
-
-def _class_name(node: Mapping[Any, Any]) -> str:
-    """The class that a node of the configuration builds; the module it lies in may have been renamed."""
-    return str(node.get("_target_")).rpartition(".")[2]

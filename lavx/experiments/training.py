@@ -25,15 +25,17 @@ from typing import Any
 import pandas as pd
 import torch
 from filelock import FileLock, Timeout
-from omegaconf import DictConfig
 from tqdm import tqdm
 
 from lavx.drawing.learning_curves import draw_curves
 from lavx.errors import RequestError, check_whole
-from lavx.experiments import run_folder as results
+from lavx.experiments import identity as identities
 from lavx.experiments import workers
-from lavx.experiments.cell import build, logging_to
+from lavx.experiments.compose import build
+from lavx.experiments.environment import environment
 from lavx.experiments.evaluation import TOP
+from lavx.experiments.log_files import logging_to
+from lavx.experiments.settings import Settings
 from lavx.experiments.training_data import TrainingData, split_dataset, training_data
 from lavx.experiments.training_folds import write_fold_table
 from lavx.experiments.training_history import read_history
@@ -54,7 +56,7 @@ _OUTSIDE_IDENTITY = ("name", "outputs", "device", "threads", "tensorboard")
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
-def run_training(config: DictConfig, dataset: str, net: str) -> int:
+def run_training(config: Settings, dataset: str, net: str) -> int:
     """Run the training of a composed configuration; returns the exit status."""
     with workers.device(config.device) as device:
         return TrainingJob(config, (dataset, net), device).run()
@@ -77,7 +79,7 @@ class TrainingJob:
         RequestError: if the request is invalid.
     """
 
-    def __init__(self, config: DictConfig, names: tuple[str, str], device: str | None = None) -> None:
+    def __init__(self, config: Settings, names: tuple[str, str], device: str | None = None) -> None:
         check_whole(config, "seed", 0)
         check_whole(config, "fold", 0, or_null=True)
         self.config = config
@@ -143,11 +145,11 @@ class TrainingJob:
             ) from error
 
     def _run(self) -> int:
-        if results.holds(self.folder, self.identity) and (self.folder / "accuracy.json").exists():
+        if identities.holds(self.folder, self.identity) and (self.folder / "accuracy.json").exists():
             print(f"{self.title} is trained already.")
             return self._report()
         setup, weights = self._setup()
-        results.claim(self.folder, self.identity, results.environment(weights, str(self.device), self.config.seed))
+        identities.claim(self.folder, self.identity, environment(weights, str(self.device), self.config.seed))
         write_text(self.parent / "config.py", _config_text(setup.settings))
         print(
             f"{self.title}: {setup.about['n_training']} training videos, {setup.about['n_held_out']} held-out "
@@ -272,9 +274,9 @@ def _refused(key: str, *errors: type[Exception]) -> Iterator[None]:
         raise RequestError(f"{key}: {error}") from error
 
 
-def _identity(config: DictConfig) -> dict[str, Any]:
+def _identity(config: Settings) -> dict[str, Any]:
     """The part of the resolved configuration that decides what a training computes."""
-    identity = results.identity(config, _OUTSIDE_IDENTITY)
+    identity = identities.identity(config, _OUTSIDE_IDENTITY)
     identity["training"].pop("workers", None)
     identity["net"] = {key: identity["net"][key] for key in ("config", "checkpoint")}
     return identity

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
-
 from lavx.datasets.base import Dataset, DrawnAnew, Video
 from lavx.datasets.lengths import lengths
 from lavx.errors import RequestError
-from lavx.experiments.cell import build, videos_of
+from lavx.experiments.compose import build, videos_of
+from lavx.experiments.settings import Settings
 from lavx.networks.openmmlab.view import View
 from lavx.networks.training.clips import TRAINING, VALIDATION, Clips, DrawnClips, TrainingClips, ValidationClips
 from lavx.networks.training.recipe import Recipe
@@ -49,7 +48,7 @@ class TrainingData:
     n_left_out: int
 
 
-def split_dataset(config: DictConfig, name: str) -> Split:
+def split_dataset(config: Settings, name: str) -> Split:
     """Build the datasets to train and to validate on.
 
     Args:
@@ -73,7 +72,7 @@ def split_dataset(config: DictConfig, name: str) -> Split:
     return Split(build(node, "dataset", part="train", **fold), build(node, "dataset", part=validation, **fold))
 
 
-def _checked_fold(config: DictConfig, name: str) -> dict[str, int]:
+def _checked_fold(config: Settings, name: str) -> dict[str, int]:
     """The fold as an argument of the dataset; none where the dataset has no folds."""
     node, fold = config.dataset, config.fold
     if "fold" not in node:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lavx.experiments import run_folder as results
+from lavx.experiments.identity import holds
 from lavx.files import write_text
 
 
@@ -32,7 +32,7 @@ def _fold_rows(parent: Path, identity: Mapping[str, Any]) -> list[dict[str, Any]
     rows = []
     for file in sorted(parent.glob("fold*/accuracy.json"), key=lambda file: int(file.parent.name[4:])):
         meta = json.loads(file.read_text())
-        if not results.holds(file.parent, {**identity, "fold": meta["fold"]}):
+        if not holds(file.parent, {**identity, "fold": meta["fold"]}):
             print(f"{file.parent} was trained with another configuration and is left out of the table.")
             continue
         rows.append({key: meta[key] for key in ("fold", "n_training", "n_held_out", "top1", "top5")})

@@ -23,11 +23,13 @@ class Report:
         folder: where it lies.
         study: what it was made from.
         checked: the claims and their verdicts.
+        notes: what could not be drawn, why, and what to do about it.
     """
 
     folder: Path
     study: Study
     checked: list[Checked]
+    notes: list[str]
 
 
 def write_report(
@@ -75,4 +77,4 @@ def write_report(
         raise RequestError(f"cannot write the report to {folder} ({error.strerror})") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return Report(folder, study, checked)
+    return Report(folder, study, checked, drawn.notes)

@@ -1,8 +1,7 @@
-"""The tables: each as numbers at full precision (CSV), and as text (Markdown, LaTeX with booktabs, HTML)."""
+"""The tables: each as numbers at full precision (CSV), and as text (Markdown, LaTeX with booktabs)."""
 
 from __future__ import annotations
 
-import html
 import math
 import re
 from collections.abc import Sequence
@@ -104,31 +103,6 @@ class Table:
                 lines.append(r"    \midrule")
             lines.append("    " + " & ".join(row) + r" \\")
         return "\n".join([*lines, r"    \bottomrule", r"  \end{tabular}", r"\end{table}"]) + "\n"
-
-    def html(self) -> str:
-        """The table for the page; where it has parts, the first column becomes their headings."""
-        first = len(self.columns) - self.numeric
-
-        def cells(tag: str, row: Sequence[str], i: int, start: int) -> str:
-            made = []
-            for j, cell in list(enumerate(row))[start:]:
-                names = (["number"] if j >= first else []) + (["best"] if (i, j) in self.bold else [])
-                shown = f' class="{" ".join(names)}"' if names else ""
-                made.append(f"<{tag}{shown}>{html.escape(cell)}</{tag}>")
-            return "".join(made)
-
-        grouped = bool(self.breaks) and len(self.columns) > 1
-        shown = int(grouped)
-        lines = []
-        for k, row in enumerate(self.rows):
-            if grouped and (k == 0 or k in self.breaks):
-                lines.append(f'<tr class="group"><th colspan="{len(row) - 1}">{html.escape(row[0])}</th></tr>')
-            lines.append(f"<tr>{cells('td', row, k, shown)}</tr>")
-        return (
-            f'<div class="scroll" tabindex="0" role="region" aria-label="{html.escape(self.title)}"><table>'
-            f"<thead><tr>{cells('th', self.columns, -1, shown)}</tr></thead>"
-            f"<tbody>{''.join(lines)}</tbody></table></div>"
-        )
 
     def write(self, folder: Path) -> None:
         """Write `<name>.csv`, `.md` and `.tex`."""
