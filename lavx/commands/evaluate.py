@@ -84,7 +84,7 @@ def _evaluate(
     import torch
 
     from lavx.experiments import workers
-    from lavx.experiments.compose import build_network
+    from lavx.experiments.compose import build_network, class_map
     from lavx.experiments.environment import environment
     from lavx.experiments.evaluation import Evaluator, Prediction, write_evaluation
     from lavx.experiments.predictions import PredictionStore
@@ -92,6 +92,11 @@ def _evaluate(
     with workers.device(config.device) as device:
         placed = {"device": device} if "device" in config.net else {}
         network = build_network(config, names, dataset, videos, **placed)
+        labeled = len(videos)
+        videos = class_map(dataset, network).relabeled(videos)
+        if not videos:
+            raise RequestError(f"net={names[1]} has none of the classes of the {labeled} videos of {names[0]}")
+        classes = network.classes or dataset.classes
         store = PredictionStore(folder / "answers.jsonl", Prediction)
         settings = f"{config.net.get('config')} {config.precision}"
         try:
@@ -115,13 +120,13 @@ def _evaluate(
             return INTERRUPTED
     place = torch.cuda.get_device_name(network.device) if network.device.type == "cuda" else str(network.device)
     more = {
-        "without_label": n_unlabeled,
+        "without_label": n_unlabeled + labeled - len(videos),
         "precision": config.precision,
         **environment(network.weights, place, config.seed),
     }
     evaluated = evaluator.evaluated(videos)
-    summary = write_evaluation(folder, names, evaluated, dataset.classes, more)
-    print("\n".join(_lines(names, summary, evaluated, dataset.classes)))
+    summary = write_evaluation(folder, names, evaluated, classes, more)
+    print("\n".join(_lines(names, summary, evaluated, classes)))
     picture = ", confusion.png" if summary["n"] else ""
     print(f"Results: {folder.resolve()}: accuracy.json, predictions.csv, classes.csv{picture}")
     return SOME_FAILED if summary["failed"] else OK

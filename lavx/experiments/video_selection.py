@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from lavx.datasets.base import Dataset, Video
 from lavx.errors import RequestError
+from lavx.experiments.class_map import ClassMap
 from lavx.experiments.held_out import folds_of, prepare, sha256_for
 from lavx.experiments.predictions import Key, PredictionStore, check_output, probabilities
 from lavx.files import write_text
@@ -41,7 +42,7 @@ class LabelPrediction:
 
 
 def predict(network: Network, video: Video) -> LabelPrediction:
-    """Classify one labeled video."""
+    """Classify one video, whose label is the network's; None for a class that it does not have."""
     try:
         clip = torch.from_numpy(network.read(video.path).frames).to(network.device).float()
     except VideoError as error:
@@ -50,7 +51,8 @@ def predict(network: Network, video: Video) -> LabelPrediction:
         scores = probabilities(network, network(clip[None]))[0].cpu()
     if not torch.isfinite(scores).all():
         return LabelPrediction(None, None, f"{video.path}: the network's scores are NaN or infinite")
-    return LabelPrediction(int(scores.argmax()), float(scores[video.label]))
+    score = None if video.label is None else float(scores[video.label])
+    return LabelPrediction(int(scores.argmax()), score)
 
 
 class Predictor:
@@ -70,6 +72,7 @@ class Predictor:
     ) -> None:
         self.networks, self.dataset, self.store = networks, dataset, store
         self._built: dict[str, Network] = {}
+        self._maps: dict[str, ClassMap] = {}
 
     def __call__(self, net: str, video: Video) -> LabelPrediction:
         """The prediction of one network for one video.
@@ -84,11 +87,15 @@ class Predictor:
             prediction = self.store.get(key)
             if prediction is None:
                 prepare(network, self.dataset, video)
-                prediction = predict(network, video)
+                prediction = predict(network, replace(video, label=self.label(net, video)))
                 self.store.add([(key, prediction)])
             return prediction
         except VideoError as error:
             return LabelPrediction(None, None, str(error))
+
+    def label(self, net: str, video: Video) -> int | None:
+        """The label of a video as one network counts its classes; None where it does not have that class."""
+        return self._maps[net](video.label) if net in self._maps else video.label
 
     def network(self, net: str) -> Network:
         """A network, built when first needed.
@@ -103,6 +110,8 @@ class Predictor:
             except ValueError as error:
                 raise RequestError(f"net={net}: {error}") from error
             self._built[net] = network
+            if self.dataset is not None:
+                self._maps[net] = ClassMap(self.dataset.classes, network.classes)
         return self._built[net]
 
     def hashes(self, net: str) -> str | None | dict[int, str | None]:
@@ -151,7 +160,8 @@ def _classify_round(videos: Sequence[Video], predictor: Predictor) -> _Round:
             if prediction.error is not None:
                 result.n_failed += 1
                 log.warning("%s", prediction.error)
-            if prediction.predicted == video.label and prediction.score is not None:
+            right = prediction.predicted is not None and prediction.predicted == predictor.label(net, video)
+            if right and prediction.score is not None:
                 result.scores[video.id][net] = prediction.score
             else:
                 del result.scores[video.id]
