@@ -178,9 +178,11 @@ def _class(name: str) -> Any:
     families can be built all the same, and their settings be read, from their own modules.
     """
     for family in _FAMILIES:
-        module = importlib.import_module(f"transformers.models.{family}.video_processing_{family}")
-        if name in module.__all__:
-            return getattr(module, name)
+        place = f"transformers.models.{family}.video_processing_{family}"
+        if importlib.util.find_spec(place):  # not all of them are in all versions
+            module = importlib.import_module(place)
+            if name in module.__all__:
+                return getattr(module, name)
     return getattr(import_extra("transformers", "huggingface"), name)
 
 
