@@ -42,7 +42,7 @@ def _supply_missing_localizer() -> None:
     """
     spec = importlib.util.find_spec("mmaction")
     if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError("mmaction2 is not installed: pip install 'mmaction2>=1.2,<1.3'")
+        raise ModuleNotFoundError('mmaction2 is not installed: pip install "lavx[openmmlab]"')
     if (Path(spec.submodule_search_locations[0]) / "models" / "localizers" / "drn").is_dir():
         return
 
@@ -64,8 +64,14 @@ def load() -> None:
     with quiet():
         _supply_missing_localizer()
         from mmaction.registry import MODELS
-        from mmaction.utils import register_all_modules
+        from mmaction.utils import dependency, register_all_modules
+        from mmengine.runner import runner
 
+        # Its networks of text and video take seconds to import where transformers is installed, and transformers 5
+        # has moved what they import. lavx uses none of them.
+        dependency.WITH_MULTIMODAL = False
+        # A training would ask compilers and torchvision for their versions, and end where torchvision does not load.
+        runner.collect_env = dict
         register_all_modules(init_default_scope=True)
         from mmaction.models.backbones.resnet import Bottleneck
         from mmaction.models.backbones.tanet import TANet
