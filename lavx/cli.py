@@ -9,7 +9,8 @@ import sys
 from lavx import __version__
 
 COMMANDS = {
-    "run": "explain and evaluate the videos of a dataset on a network with a method",
+    "explain": "explain one video, several, or a folder of them, on any network",
+    "run": "explain and evaluate the videos of a dataset on a network with a method: a cell of a study",
     "status": "show which cells of a sweep are done, running, failed or waiting, and the time left",
     "select": "draw videos that all networks classify right",
     "train": "fit a network to a dataset, or to its folds",
@@ -29,7 +30,7 @@ Commands:
   lavx <command> --help   what a command takes
   lavx --version
 
-Try: lavx run"""
+Try: lavx explain dataset=shapes, or lavx run"""
 
 
 def main() -> None:

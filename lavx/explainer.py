@@ -1,116 +1,136 @@
-"""The explainer: a method is seven choices, put in a row."""
+"""The explainer: a method is seven choices, put in a row.
+
+clip - segmentation -> regions - selection, sampling -> coalitions - removal, classifier, behavior -> scores
+- summary -> attribution - regions -> heatmap - visualization -> overlay
+"""
 
 from __future__ import annotations
 
-import hashlib
-import zlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from lavx.experiments.segmentation_cache import Segmentation, SegmentationCache
-from lavx.game import Begin, Behavior, Fill, Scorer, Stopwatch, silent
-from lavx.methods import regions as regions_module
-from lavx.methods.regions import Regions
-from lavx.methods.sampling import Selection
-from lavx.methods.selection import Coalitions
-from lavx.methods.visualization import Scale
-
-NO_CACHE = SegmentationCache(None)
-
-
-class Sampling(Protocol):
-    """Says how many samples there are."""
-
-    def __call__(self, selection: Any, n_regions: int, rng: np.random.Generator) -> Coalitions:
-        """The coalitions to score."""
-
-    def check(self, selection: Any) -> None:
-        """Raise ValueError if this selection cannot be sampled so."""
+from lavx.checks import three, whole
+from lavx.game import ScoredClip
+from lavx.methods.regions import SoftGrid
+from lavx.types import (
+    Attribution,
+    Behavior,
+    Coalitions,
+    Heatmap,
+    Kept,
+    Regions,
+    Removal,
+    Sampling,
+    Scores,
+    Segmentation,
+    Selection,
+    Summary,
+    Visualization,
+)
 
 
-class Removal(Protocol):
-    """Says what takes the place of a removed voxel."""
+class Game(Protocol):
+    """The value function of some players: `lavx.game.ClipGame`, `lavx.game.FunctionGame`, or any like them."""
 
-    def prepare(self, clip: Tensor, regions: Regions, generator: torch.Generator) -> Fill:
-        """What turns masks (B, T, H, W) into perturbed clips (B, T, H, W, 3) of this clip."""
+    @property
+    def n_regions(self) -> int:
+        """R."""
+        ...
 
+    @property
+    def full(self) -> float:
+        """The score of all regions."""
+        ...
 
-class Summary(Protocol):
-    """Turns the scores of all samples into the worth of each region."""
+    @property
+    def empty(self) -> float:
+        """The score of no region."""
+        ...
 
-    def check(self, selection: Any) -> None:
-        """Raise ValueError if this selection makes no sense here."""
-
-    def check_coalitions(self, coalitions: Coalitions) -> None:
-        """Raise ValueError if these draws do not suffice; called before the first pass."""
-
-    def __call__(
-        self, coalitions: Coalitions, scores: NDArray[np.float64], full: float, empty: float
-    ) -> NDArray[np.float64]:
-        """Attribution (R,) from the scores (S,) of the coalitions, the clip and the baseline."""
-
-
-class Visualization(Protocol):
-    """Draws a heatmap (T, H, W) over the frames uint8 (T, H, W, 3); `scale` says what its colors mean."""
-
-    def scale(self) -> Scale | None:
-        """What the colors mean."""
-
-    def __call__(self, frames: NDArray[np.uint8], heatmap: NDArray[np.floating]) -> NDArray[np.uint8]:
-        """The frames with the heatmap over them."""
-
-
-class Seeds:
-    """Independent random streams of one video: the same whatever the order, the batches and the workers.
-
-    Args:
-        seed: the run's.
-        video_id: the video's.
-    """
-
-    def __init__(self, seed: int, video_id: str) -> None:
-        digest = hashlib.sha256(video_id.encode()).digest()
-        self._entropy = [seed, *np.frombuffer(digest[:16], dtype="<u4").tolist()]
-
-    def numpy(self, step: str) -> np.random.Generator:
-        """The stream of one step."""
-        return np.random.default_rng([*self._entropy, zlib.crc32(step.encode())])
-
-    def torch(self, step: str) -> torch.Generator:
-        """The same as a CPU generator of torch: draws are moved to the device, so they do not depend on it."""
-        return torch.Generator().manual_seed(int(self.numpy(step).integers(2**62)))
+    def __call__(self, coalitions: Kept) -> Scores:
+        """Scores float64 (S,) of coalitions bool (S, R)."""
+        ...
 
 
 @dataclass(frozen=True)
-class Explanation:
+class MethodResult:
     """What a method says about one clip.
 
     Attributes:
-        attribution: float64 (R,), worth of each region; larger = more important for the target.
+        attribution: float64 (R,), larger = more important for the target.
         heatmap: float32 (T, H, W), the attribution of each voxel.
         regions: what the attribution's entries stand for.
-        n_samples: coalitions scored, the clip and the baseline not counted.
+        coalitions: those scored, the clip and the baseline not among them.
+        scores: float64 (S,) of the coalitions.
         full: score of the clip.
         empty: score of the baseline, everything removed.
     """
 
-    attribution: NDArray[np.float64]
-    heatmap: NDArray[np.float32]
+    attribution: Attribution
+    heatmap: Heatmap
     regions: Regions
-    n_samples: int
+    coalitions: Coalitions
+    scores: Scores
     full: float
     empty: float
 
+    @property
+    def n_samples(self) -> int:
+        """Coalitions scored."""
+        return len(self.coalitions)
 
-def _spread(regions: Regions, attribution: NDArray[np.float64], device: torch.device) -> NDArray[np.float32]:
-    # In float64, so that voxels with the same worth stay equal to the last bit of float32.
-    heatmap: NDArray[np.float64] = regions.heatmap(torch.from_numpy(attribution).to(device)).cpu().numpy()
-    return heatmap.astype(np.float32)
+
+def _untimed(stage: str) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+def play(
+    game: Game,
+    selection: Selection,
+    sampling: Sampling,
+    summary: Summary,
+    rng: np.random.Generator,
+    clock: Callable[[str], AbstractContextManager[None]] = _untimed,
+) -> tuple[Coalitions, Scores]:
+    """Play a game in as many rounds as the sampling wants.
+
+    Args:
+        game: what is played.
+        selection: which regions a sample keeps.
+        sampling: how many samples there are.
+        summary: what the scores are for; it says whether the coalitions suffice.
+        rng: the source of all draws.
+        clock: times the drawing of coalitions as "perturbation".
+
+    Returns:
+        All coalitions played and their scores (S,).
+
+    Raises:
+        ValueError: if the summary cannot use the coalitions; before any forward pass where there is one round.
+    """
+    rounds = sampling.rounds(selection, game.n_regions, rng)
+    played: list[Coalitions] = []
+    scored: list[Scores] = []
+    with clock("perturbation"):
+        coalitions: Coalitions | None = next(rounds)
+        if sampling.one_round and coalitions is not None:
+            summary.check_coalitions(coalitions)
+    while coalitions is not None:
+        played.append(coalitions)
+        scored.append(game(coalitions.kept))
+        with clock("perturbation"):
+            try:
+                coalitions = rounds.send(scored[-1])
+            except StopIteration:
+                coalitions = None
+    every = Coalitions.joined(played)
+    if not sampling.one_round:
+        summary.check_coalitions(every)
+    return every, np.concatenate(scored)
 
 
 class Explainer:
@@ -149,51 +169,22 @@ class Explainer:
         self.summary = summary
         self.visualization = visualization
 
-    def __call__(
-        self,
-        clip: NDArray[np.uint8],
-        target: int,
-        scorer: Scorer,
-        seeds: Seeds,
-        stopwatch: Stopwatch,
-        cache: SegmentationCache = NO_CACHE,
-        begin: Begin = silent,
-    ) -> Explanation:
-        """Explain the score of class `target`.
+    def __call__(self, clip: ScoredClip) -> MethodResult:
+        """Explain the score of the clip's target.
 
-        Args:
-            clip: uint8 (T, H, W, 3), RGB.
-            target: class index.
-            scorer: the network and how it is fed.
-            seeds: the video's random streams.
-            stopwatch: gets the seconds of "segmentation", "perturbation", "inference" and "summary".
-            cache: where segmentations are kept.
-            begin: told the number of passes to come; what it returns is told of passes done.
+        The clip's stopwatch gets the seconds of "segmentation", "perturbation", "inference" and "summary".
         """
-        regions, seconds = cache(self.segmentation, clip, seeds.numpy("segmentation"))
-        stopwatch.seconds["segmentation"] += seconds
-        regions.to(scorer.device)
-        with stopwatch("perturbation"):
-            coalitions = self.sampling(self.selection, regions.n_regions, seeds.numpy("sampling"))
-            self.summary.check_coalitions(coalitions)
-            kept = np.concatenate([_references(regions.n_regions), coalitions.kept])
-            frames = torch.from_numpy(clip).to(scorer.device).float()
-            fill = self.removal.prepare(frames, regions, seeds.torch("removal"))
-        advance = begin(len(kept))
-        scores = scorer(kept, regions, fill, self.behavior, target, stopwatch, advance)
-        with stopwatch("summary"):
-            full, empty = float(scores[0]), float(scores[1])
-            attribution = self.summary(coalitions, scores[2:], full, empty)
-            heatmap = _spread(regions, attribution, scorer.device)
-        return Explanation(attribution, heatmap, regions, len(coalitions.kept), full, empty)
+        regions = clip.segment(self.segmentation)
+        game = clip.game(regions, self.removal, self.behavior)
+        rng = clip.seeds.numpy("sampling")
+        coalitions, scores = play(game, self.selection, self.sampling, self.summary, rng, clip.stopwatch)
+        with clip.stopwatch("summary"):
+            attribution = self.summary(coalitions, scores, game.full, game.empty)
+            heatmap = clip.heatmap(regions, attribution)
+        return MethodResult(attribution, heatmap, regions, coalitions, scores, game.full, game.empty)
 
 
-def _references(n_regions: int) -> NDArray[np.bool_]:
-    """The clip itself and the baseline: bool (2, R)."""
-    return np.repeat([[True], [False]], n_regions, axis=1)
-
-
-class Floor:
+class Control:
     """A heatmap that knows nothing of the network: what every method has to beat.
 
     Args:
@@ -216,32 +207,21 @@ class Floor:
         if kind not in ("random", "center"):
             raise ValueError(f"kind must be random or center, got {kind}")
         self.kind = kind
-        self.cells = cells
+        self.cells = three("cells", cells, whole, "whole numbers >= 1, for (T, H, W)")
         self.removal = removal
         self.behavior = behavior
         self.visualization = visualization
 
-    def __call__(
-        self,
-        clip: NDArray[np.uint8],
-        target: int,
-        scorer: Scorer,
-        seeds: Seeds,
-        stopwatch: Stopwatch,
-        cache: SegmentationCache = NO_CACHE,
-        begin: Begin = silent,
-    ) -> Explanation:
-        """The floor's heatmap for a clip; parameters as in `Explainer`."""
-        regions = regions_module.SoftGrid(clip.shape[:3], self.cells).to(scorer.device)
+    def __call__(self, clip: ScoredClip) -> MethodResult:
+        """The control's heatmap for a clip; no coalition is scored but the clip and the baseline."""
+        regions = SoftGrid(clip.shape, self.cells).to(clip.device)
         if self.kind == "random":
-            attribution = seeds.numpy("sampling").random(regions.n_regions)
+            attribution = clip.seeds.numpy("sampling").random(regions.n_regions)
         else:
             middles = [np.abs((np.arange(n) + 0.5) / n - 0.5) for n in self.cells]
             t, y, x = np.meshgrid(*middles, indexing="ij")
             attribution = 1 - np.sqrt(t**2 + y**2 + x**2).ravel()
-        frames = torch.from_numpy(clip).to(scorer.device).float()
-        fill = self.removal.prepare(frames, regions, seeds.torch("removal"))
-        references = _references(regions.n_regions)
-        full, empty = scorer(references, regions, fill, self.behavior, target, stopwatch, begin(2))
-        heatmap = _spread(regions, attribution, scorer.device)
-        return Explanation(attribution, heatmap, regions, 0, float(full), float(empty))
+        game = clip.game(regions, self.removal, self.behavior)
+        none = Coalitions(np.empty((0, regions.n_regions), dtype=bool), np.empty(0))
+        heatmap = clip.heatmap(regions, attribution)
+        return MethodResult(attribution, heatmap, regions, none, np.empty(0), game.full, game.empty)

@@ -147,6 +147,46 @@ def probe(path: str | Path) -> VideoInfo:
         return VideoInfo(path, decoding.n_frames, *decoding.size, fps)
 
 
+def stretch(info: VideoInfo, start: float | None = None, end: float | None = None) -> range:
+    """The frames that a video shows from second `start` up to second `end`, that one left out.
+
+    Args:
+        info: of the video.
+        start: seconds from its beginning; None for the beginning.
+        end: seconds from its beginning, at most one frame after its end; None for the end.
+
+    Raises:
+        ValueError: if `start` or `end` is no number from 0, or they are in the wrong order.
+        VideoError: if they lie outside the video or no frame lies between them.
+    """
+    for name, second in (("start", start), ("end", end)):
+        number = isinstance(second, int | float) and not isinstance(second, bool) and math.isfinite(second)
+        if second is not None and not (number and second >= 0):
+            raise ValueError(f"{name} must be a number of seconds from 0, or None, got {second!r}.")
+    if start is not None and end is not None and start >= end:
+        raise ValueError(f"start must be before end, got start={start:g} and end={end:g}.")
+    seconds = info.n_frames / info.fps
+    lasts = f"the video lasts {seconds:.4g} seconds ({info.n_frames} frames, {info.fps:.4g} a second)."
+    # A frame of tolerance: 299 frames at 29.97 a second are "10 seconds" to everyone.
+    if (start or 0) >= seconds or (end or 0) > seconds + 1 / info.fps:
+        given = f"start={start:g}" if (start or 0) >= seconds else f"end={end:g}"
+        raise VideoError(f"{info.path}: {given} lies outside the video; {lasts}")
+    # The time of a frame is its index / fps, rounded: index / fps * fps may be a little more than index.
+    first = 0 if start is None else math.ceil(start * info.fps - 1e-6)
+    after = info.n_frames if end is None else min(math.ceil(end * info.fps - 1e-6), info.n_frames)
+    if first >= after:
+        between = f"start={start or 0:g} and end={seconds if end is None else end:g}"
+        raise VideoError(f"{info.path}: no frame lies between {between}; {lasts}")
+    return range(first, after)
+
+
+def length(info: VideoInfo, frames: range) -> str:
+    """How many frames a video, or a stretch of it, has, for messages: `9 frames from second 1 to 2.125`."""
+    if len(frames) == info.n_frames:
+        return f"{info.n_frames} frames"
+    return f"{len(frames)} frames from second {frames.start / info.fps:.4g} to {frames.stop / info.fps:.4g}"
+
+
 def read_frames(path: str | Path, indices: Sequence[int]) -> NDArray[np.uint8]:
     """Read some frames of a video: uint8 (len(indices), H, W, 3), RGB, in the order asked.
 

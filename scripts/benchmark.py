@@ -25,13 +25,13 @@ def measure(overrides: list[str]) -> dict[str, float]:
     import torch
     from hydra import compose, initialize_config_module
 
-    from lavx.experiments.cell import Cell
+    from lavx.experiments.compose import settings
+    from lavx.experiments.run import run_cell
     from lavx.networks.openmmlab.network import Network
 
     with tempfile.TemporaryDirectory() as outputs:
         with initialize_config_module("lavx.conf", version_base="1.3"):
             config = compose("run", overrides=[f"outputs={outputs}", *overrides])
-        cell = Cell(config, ("dataset", "net", "method"))
         inside = 0.0
         forward = Network.__call__
 
@@ -44,7 +44,7 @@ def measure(overrides: list[str]) -> dict[str, float]:
 
         Network.__call__ = timed  # type: ignore[method-assign]
         start = time.perf_counter()
-        status = cell.run()
+        status = run_cell(settings(config), "dataset", "net", "method")
         seconds = time.perf_counter() - start
     if status != 0:
         raise SystemExit(f"the run ended with status {status}")

@@ -16,6 +16,8 @@ class LinearNetwork:
     """A classifier of two classes: the logit of class 1 is a weighted sum of the voxels, that of class 0 is 0."""
 
     device = torch.device("cpu")
+    output = "logits"
+    classes = None
 
     def __init__(self, weight: Tensor) -> None:
         self.weight = weight

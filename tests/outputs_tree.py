@@ -3,17 +3,44 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
 
+from lavx.drawing.overlay import write_overlay
+from lavx.experiments.record import STAGES, CurvePoints, VideoRecord
 from lavx.experiments.run_folder import RunFolder
 from lavx.metrics.insertion_deletion import Curve, minimal_masks
-from lavx.report.study import FLOORS, METHODS, STAGES
-from lavx.video import write_video
+from lavx.report.study import CONTROLS, METHODS
 
-QUALITY = dict(zip((*METHODS, *FLOORS), (0.9, 0.8, 0.85, 0.6, 0.4, 0.5, 0.1, 0.3), strict=True))
+QUALITY = dict(zip((*METHODS, *CONTROLS), (0.9, 0.8, 0.85, 0.6, 0.4, 0.5, 0.1, 0.3), strict=True))
+
+CONFIG = {"seed": 0, "method": {"visualization": {"_target_": "lavx.methods.visualization.PosNeg", "alpha": 0.5}}}
+
+
+def make_record(video_id: str, *, curves: Mapping[str, Curve] | None = None, **fields: Any) -> VideoRecord:
+    """The record of an explained video, whole whichever fields are given."""
+    fractions = np.linspace(0, 1, 5)
+    if curves is None:
+        curves = {"deletion": Curve(fractions, 1 - fractions), "insertion": Curve(fractions, fractions)}
+    given: dict[str, Any] = {
+        "label": 1,
+        "output": "logits",
+        "predicted": 0,
+        "target": 0,
+        "score": 0.9,
+        "deletion_auc": curves["deletion"].auc,
+        "insertion_auc": curves["insertion"].auc,
+        "n_regions": 9,
+        "n_samples": 20,
+        "seconds": dict.fromkeys(STAGES, 0.5),
+        "minimal_masks": minimal_masks(dict(curves)),
+        "curves": {name: CurvePoints(tuple(c.fractions), tuple(c.scores)) for name, c in curves.items()},
+    }
+    return VideoRecord(video_id=video_id, **(given | fields))
 
 
 def make_cell(
@@ -28,7 +55,7 @@ def make_cell(
 ) -> RunFolder:
     """One cell whose deletion is the lower, and insertion the higher, the better the method (0 to 1)."""
     cell = RunFolder(outputs / name / Path(*key))
-    (cell.path / "config.yaml").write_text(yaml.safe_dump({"seed": 0}))
+    (cell.path / "config.yaml").write_text(yaml.safe_dump(CONFIG))
     (cell.path / "environment.json").write_text(json.dumps({"lavx": "0", "commit": None, "device": "cpu"}))
     if quality is None:
         quality = QUALITY.get(key[2], 0.7)
@@ -44,37 +71,19 @@ def make_cell(
             "deletion": Curve(fractions, falling),
             "insertion": Curve(fractions, score * (1 - (1 - fractions) ** steepness)),
         }
-        row = {
-            "video_id": video,
-            "label": 0,
-            "predicted": 0,
-            "target": 0,
-            "score": score,
-            "deletion_auc": curves["deletion"].auc,
-            "insertion_auc": curves["insertion"].auc,
-            "average_drop": float(rng.uniform(0, 1 - quality)),
-            "increase": float(rng.random() < quality),
-        }
+        measured = {"average_drop": float(rng.uniform(0, 1 - quality)), "increase": float(rng.random() < quality)}
         if truth:
-            row |= {m: float(rng.uniform(0, quality)) for m in ("pointing_game", "iou", "energy_inside")}
-        row |= {
-            "n_regions": 9,
-            "n_samples": 20,
-            "seconds": {stage: round(float(rng.uniform(0.1, 1)), 4) for stage in STAGES},
-            "minimal_masks": minimal_masks(curves),
-            "curves": {
-                game: {"fractions": curve.fractions.tolist(), "scores": curve.scores.tolist()}
-                for game, curve in curves.items()
-            },
-            "error": None,
-        }
+            measured |= {m: float(rng.uniform(0, quality)) for m in ("pointing_game", "iou", "energy_inside")}
+        seconds = {stage: round(float(rng.uniform(0.1, 1)), 4) for stage in STAGES}
+        record = make_record(video, label=0, score=score, curves=curves, seconds=seconds, **measured)
         with cell.writing(video) as folder:
-            (folder / "metrics.json").write_text(json.dumps(row))
+            (folder / "metrics.json").write_text(record.to_json())
             if pictures:
-                frames = rng.integers(0, 255, (4, 32, 66, 3), dtype=np.uint8)
-                write_video(folder / "overlay.mp4", frames, 4.0)
+                frames = rng.integers(0, 255, (4, 32, 32, 3), dtype=np.uint8)
+                write_overlay(folder / "overlay.mp4", frames=frames, overlay=frames, seconds=np.arange(4))
                 (folder / "panel.png").write_bytes(b"")
-                np.savez(folder / "explanation.npz", heatmap=np.zeros((4, 8, 8), dtype=np.float32))
+                heatmap = rng.normal(size=frames.shape[:3]).astype(np.float32)
+                np.savez(folder / "explanation.npz", frames=frames, heatmap=heatmap)
     cell.write_table()
     return cell
 
@@ -84,7 +93,7 @@ def make_grid(
     *,
     datasets: tuple[str, ...] = ("one", "two"),
     nets: tuple[str, ...] = ("tanet", "tpn"),
-    methods: tuple[str, ...] = (*METHODS, *FLOORS),
+    methods: tuple[str, ...] = (*METHODS, *CONTROLS),
     n_videos: int = 6,
     truth: bool = True,
 ) -> None:

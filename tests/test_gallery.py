@@ -7,6 +7,7 @@ from PIL import Image
 from lavx.commands import gallery as command
 from lavx.drawing import gallery
 from lavx.errors import RequestError
+from lavx.experiments.compose import settings
 
 
 def test_rows_of_pictures_are_drawn(tmp_path):
@@ -21,9 +22,9 @@ def test_rows_of_pictures_are_drawn(tmp_path):
 def configure(tmp_path, monkeypatch):
     monkeypatch.setenv("LAVX_CACHE", str(tmp_path / "cache"))
     with initialize_config_module("lavx.conf", version_base="1.3"):
-        yield lambda *overrides: compose(
+        yield lambda *overrides: settings(compose(
             "gallery", overrides=[f"outputs={tmp_path}", "dataset.n_videos=1", "n_frames=2", *overrides]
-        )
+        ))  # fmt: skip
     GlobalHydra.instance().clear()
 
 

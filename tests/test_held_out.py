@@ -1,4 +1,4 @@
-"""A network with one file of weights a fold judges each video by the fold that holds it out."""
+"""A network with one file of weights a fold classifies each video by the fold that holds it out."""
 
 import hashlib
 import json
@@ -19,8 +19,9 @@ from lavx.datasets.base import Folded, Video
 from lavx.datasets.etri_activity3d import EtriActivity3D
 from lavx.datasets.jhmdb21 import Jhmdb21
 from lavx.errors import RequestError
-from lavx.experiments.cell import Cell, build_network, run_cell
+from lavx.experiments.compose import build_network, settings
 from lavx.experiments.held_out import fold_for, folds_of, prepare, sha256_for
+from lavx.experiments.run import run_cell
 from lavx.experiments.video_selection import select as draw
 from lavx.networks.openmmlab.network import Network
 from lavx.video import VideoError
@@ -126,7 +127,7 @@ def test_a_file_that_changed_meanwhile_is_refused_but_a_touched_one_is_not(tmp_p
 # Which fold
 
 
-def test_the_fold_is_that_which_holds_the_video_out_whatever_part_is_looked_at(tmp_path):
+def test_the_fold_is_that_which_holds_the_video_out_whatever_subset_it_is_from(tmp_path):
     for number in range(20):
         (tmp_path / f"A001_P{number + 1:03d}_G001_C001.mp4").write_bytes(b"x")
     network = type("Network", (), {"folds": {f: {"sha256": str(f)} for f in range(5)}})()
@@ -147,10 +148,12 @@ def test_without_folds_nothing_is_prepared(root):
     assert folds_of(None, [video]) == () and not hasattr(Jhmdb21, "fold_of")
 
 
-def test_a_video_in_no_fold_cannot_be_judged(root, weights):
+def test_a_video_in_no_fold_cannot_be_classified(root, weights):
     dataset = FoldedShapes(root, homeless=True)
     with pytest.raises(
-        VideoError, match=r"shapes-0003 is in none of the 2 folds.*choose one of the files with net"
+        VideoError,
+        match=r"shapes-0003 is in none of the 2 folds.*has no out-of-fold weights for it; "
+        "choose one of the files with net",
     ):
         prepare(build(weights), dataset, dataset.videos()[3])
     assert folds_of(dataset, dataset.videos()) == (0, 1)
@@ -169,7 +172,7 @@ def configure(tmp_path, root, weights):
         config.dataset = OmegaConf.create({"_target_": "toy.FoldedShapes", "root": str(root)} | dataset)
         if "net" in config:
             config.net.checkpoint = checkpoint
-        return config
+        return settings(config)
 
     return configure
 
@@ -200,16 +203,14 @@ def test_run_records_a_video_that_is_in_no_fold(configure, tmp_path):
 def test_run_refuses_folds_that_are_not_there(configure, weights):
     config = configure()
     with initialize_config_module("lavx.conf", version_base="1.3"):
-        config.dataset = compose("run").dataset
-    with pytest.raises(
-        RequestError, match="net: net.checkpoint=.*means one file a fold, but the dataset has no fold"
-    ):
-        Cell(config, NAMES)
+        config.dataset = settings(compose("run")).dataset
+    with pytest.raises(RequestError, match="net: checkpoint=.*means one file a fold, but the dataset has no fold"):
+        run_cell(config, *NAMES)
     with pytest.raises(RequestError, match=r"there is no .*nothing1\.pth\. lavx train -m"):
-        Cell(configure(checkpoint=weights.replace("fold{fold}/best", "fold0/../nothing{fold}")), NAMES)
+        run_cell(configure(checkpoint=weights.replace("fold{fold}/best", "fold0/../nothing{fold}")), *NAMES)
 
 
-def test_select_asks_each_video_of_its_own_fold_s_network(root, tmp_path, weights):
+def test_select_classifies_each_video_with_its_own_fold_s_network(root, tmp_path, weights):
     dataset = FoldedShapes(root)
     network = build(weights)
     order = []
@@ -233,7 +234,9 @@ def test_select_counts_a_video_that_is_in_no_fold(root, tmp_path, weights):
 
 def test_the_gallery_takes_the_video_s_own_fold(configure, monkeypatch, tmp_path):
     drawn = {}
-    monkeypatch.setattr("lavx.drawing.gallery.draw_gallery", lambda *args: drawn.update(target=args[3]) or [])
+    monkeypatch.setattr(
+        "lavx.drawing.gallery.draw_gallery", lambda *args: drawn.update(target=(args[1].target, args[3])) or []
+    )
     monkeypatch.setattr(gallery, "_options", lambda step: {})
     config = configure("methods=[]", f"video={FoldedShapes(tmp_path).videos()[3].path}", command="gallery")
     with pytest.raises(
@@ -285,7 +288,7 @@ def test_a_network_that_is_not_trained_yet_is_refused(root, tmp_path, dataset, o
     videos = FoldedShapes(root).videos()
     source = FoldedShapes(root) if dataset == "folded" else shapes.Shapes(root)
     with pytest.raises(RequestError, match=command) as caught:
-        build_network(config, (dataset, "tpn"), source, videos)
+        build_network(settings(config), (dataset, "tpn"), source, videos)
     message = str(caught.value)
     assert message.startswith(f"net=tpn is not trained on dataset={dataset} yet: there is no ")
     assert all(f"{config.trained}/{dataset}/tpn/{name}" in message for name in missing)
@@ -302,8 +305,8 @@ def test_one_missing_fold_is_trained_alone(root, tmp_path, weights):
     with pytest.raises(
         RequestError, match=r"there is no \S*fold1/best\.pth\. lavx train dataset=folded net=tpn fold=1 "
     ):
-        build_network(config, ("folded", "tpn"), dataset, dataset.videos())
-    assert build_network(config, ("folded", "tpn"), dataset, dataset.videos()[::2]).folds.keys() == {0}
+        build_network(settings(config), ("folded", "tpn"), dataset, dataset.videos())
+    assert build_network(settings(config), ("folded", "tpn"), dataset, dataset.videos()[::2]).folds.keys() == {0}
 
 
 @pytest.mark.parametrize("key, value", [("k", 3), ("seed", 1), ("split_kind", "by_subject"), ("split", 2)])
@@ -315,17 +318,19 @@ def test_a_network_of_another_split_is_refused(root, tmp_path, key, value):
     config.net.checkpoint = path
     dataset = FoldedShapes(root)
     for fold in (0, 1):
-        stored = {"dataset": {"_target_": "toy.FoldedShapes", "root": "elsewhere", **split}}
+        stored = {"dataset": {"_target_": "before.toy.FoldedShapes", "root": "elsewhere", **split}}
         (tmp_path / f"fold{fold}" / "config.yaml").write_text(yaml.safe_dump(stored))
     given = {"_target_": "toy.FoldedShapes", "root": str(root), **split, "part": "train"}
     config.dataset = OmegaConf.create(given)
-    assert build_network(config, ("folded", "tpn"), dataset, dataset.videos())
+    assert build_network(settings(config), ("folded", "tpn"), dataset, dataset.videos())
     config.dataset[key] = value
-    message = rf"fold0/best\.pth was trained with dataset\.{key}={split[key]}, and dataset\.{key}={value} is asked"
+    message = (
+        rf"fold0/best\.pth was trained with dataset\.{key}={split[key]}, and now dataset\.{key}={value} is given"
+    )
     with pytest.raises(RequestError, match=message):
-        build_network(config, ("folded", "tpn"), dataset, dataset.videos())
+        build_network(settings(config), ("folded", "tpn"), dataset, dataset.videos())
     config.dataset._target_ = "toy.Other"  # its seed is that of something else
-    assert build_network(config, ("folded", "tpn"), dataset, dataset.videos())
+    assert build_network(settings(config), ("folded", "tpn"), dataset, dataset.videos())
 
 
 def test_select_looks_where_the_networks_were_trained(root, tmp_path, monkeypatch):
@@ -333,10 +338,11 @@ def test_select_looks_where_the_networks_were_trained(root, tmp_path, monkeypatc
         config = compose(
             "select", overrides=[f"outputs={tmp_path}", "name=mine", f"trained={tmp_path}/there", "nets=[tpn]"]
         )
-        asked = []
+        runs = []
         monkeypatch.setattr(
-            "lavx.experiments.cell.build_network", lambda run, *_: asked.append(run) or build("embedded", folds=())
+            "lavx.experiments.compose.build_network",
+            lambda run, *_: runs.append(run) or build("embedded", folds=()),
         )
         config.dataset.root, config.dataset.n_videos, config.n_videos = str(root), 2, 1
-        assert select._select(config, "shapes", []) == 0
-    assert (asked[0].name, asked[0].outputs, asked[0].trained) == ("mine", str(tmp_path), f"{tmp_path}/there")
+        assert select._select(settings(config), "shapes", []) == 0
+    assert (runs[0].name, runs[0].outputs, runs[0].trained) == ("mine", str(tmp_path), f"{tmp_path}/there")

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from test_cell import NAMES, cache, folder, request_cell  # noqa: F401
+from test_run import NAMES, cache, folder, request_cell  # noqa: F401
 
-from lavx.experiments.cell import run_cell
-from lavx.explainer import Seeds
-from lavx.game import Scorer, Stopwatch
+from lavx.experiments.run import run_cell
+from lavx.game import ScoredClip
 from lavx.methods.removal import Black, Mean
+from lavx.metrics import faithfulness
 from lavx.metrics import localization as loc
 from lavx.types import Geometry
 
@@ -88,38 +88,36 @@ def test_the_truth_is_sampled_resized_and_cropped_as_the_frames_are():
     truth = np.zeros((6, 8, 12), dtype=bool)
     truth[4, 2:6, 6:10] = True
     geometry = Geometry((0, 4, 4), 10.0, (8, 12), (16, 24), (2, 4, 12, 16))  # doubled, then cropped
-    mapped = loc.truth_in_clip(truth, geometry)
+    mapped = loc.ground_truth_in_clip(truth, geometry)
     expected = truth[[0, 4, 4]].repeat(2, 1).repeat(2, 2)[:, 2:14, 4:20]
     np.testing.assert_array_equal(mapped, expected)
     halved = Geometry((4,), 10.0, (8, 12), (4, 6), (0, 0, 4, 6))
-    assert np.argwhere(loc.truth_in_clip(truth, halved)[0]).tolist() == [[1, 3], [1, 4], [2, 3], [2, 4]]
+    assert np.argwhere(loc.ground_truth_in_clip(truth, halved)[0]).tolist() == [[1, 3], [1, 4], [2, 3], [2, 4]]
 
 
 def test_a_truth_of_another_video_is_refused():
     geometry = Geometry((0, 7), 10.0, (8, 12), (8, 12), (0, 0, 8, 12))
     with pytest.raises(ValueError, match=r"\(n_frames, 8, 12\).*got \(9, 8, 11\)"):
-        loc.truth_in_clip(np.zeros((9, 8, 11), dtype=bool), geometry)
+        loc.ground_truth_in_clip(np.zeros((9, 8, 11), dtype=bool), geometry)
     with pytest.raises(ValueError, match="has 7 frames, but the clip shows frame 7"):
-        loc.truth_in_clip(np.zeros((7, 8, 12), dtype=bool), geometry)
+        loc.ground_truth_in_clip(np.zeros((7, 8, 12), dtype=bool), geometry)
 
 
 def test_average_drop_and_increase():
-    assert loc.average_drop(0.8, 0.6) == pytest.approx({"average_drop": 0.25, "increase": 0})
-    assert loc.average_drop(0.8, 0.9) == {"average_drop": 0, "increase": 1}
-    assert loc.average_drop(0.0, 0.0) == {"average_drop": 0, "increase": 0}
+    assert faithfulness.average_drop(0.8, 0.6) == pytest.approx({"average_drop": 0.25, "increase": 0})
+    assert faithfulness.average_drop(0.8, 0.9) == {"average_drop": 0, "increase": 1}
+    assert faithfulness.average_drop(0.0, 0.0) == {"average_drop": 0, "increase": 0}
 
 
 @pytest.mark.parametrize("removal", [Black(), Mean()])
 def test_the_soft_mask_is_what_the_network_sees(clip, network, rng, removal):
     heatmap = rng.normal(size=clip.shape[:3])
-    score = loc.masked_score(
-        clip, heatmap, 1, Scorer(network, 4), removal, Seeds(0, "a"), Stopwatch(network.device)
-    )
+    score = faithfulness.masked_score(ScoredClip(network, clip, 1), heatmap, removal)
     mask = loc.unit(heatmap)[..., None].astype(np.float32)
     baseline = 0 if isinstance(removal, Black) else clip.mean((0, 1, 2))
     seen = torch.from_numpy(mask * clip + (1 - mask) * baseline)[None]
     assert score == pytest.approx(float(network(seen).softmax(-1)[0, 1]), abs=1e-5)
-    assert network.calls[0] == 1
+    assert network.calls[:2] == [1, 1]
 
 
 def test_a_cell_writes_them_and_the_crossed_games_where_asked_for(request_cell, tmp_path):  # noqa: F811

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import logging
 import re
 import subprocess
@@ -183,6 +184,28 @@ def test_a_video_shorter_than_the_sampling_is_looped(tmp_path: Path, caplog: pyt
     assert "it is looped, as in mmaction2: the clip shows frames 0, 2, 4, 6, 8, 1, 3, 5." in caplog.text
 
 
+def test_only_the_seconds_asked_for_are_seen(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    y = np.linspace(0, 200, 64, dtype=np.uint8)[None, :, None, None]
+    frames = np.broadcast_to(y, (40, 64, 64, 3)) + np.arange(40, dtype=np.uint8)[:, None, None, None]
+    video.write_video(tmp_path / "long.mp4", frames, fps=8, crf=1)
+    network = small()
+    whole, part = network.read(tmp_path / "long.mp4"), network.read(tmp_path / "long.mp4", start=2, end=4)
+    assert whole.geometry.frame_indices == tuple(range(12, 28, 2))
+    assert part.geometry.frame_indices == tuple(range(16, 32, 2))
+    np.testing.assert_array_equal(part.frames, video.read_frames(tmp_path / "long.mp4", range(16, 32, 2)))
+    assert not caplog.records[1:], "but for that of the random weights"
+    network.read(tmp_path / "long.mp4", start=4)
+    assert "has 8 frames from second 4 to 5, fewer than the sampling of tpn-random spans" in caplog.text
+    with pytest.raises(video.VideoError, match=r"long\.mp4: has 7 frames from second 4\.125 to 5, .* samples 8"):
+        network.read(tmp_path / "long.mp4", start=4.1)
+    with pytest.raises(video.VideoError, match=r"start=5 lies outside the video; the video lasts 5 seconds"):
+        network.read(tmp_path / "long.mp4", start=5)
+
+
+def test_outputs_are_logits() -> None:
+    assert small().output == "logits"
+
+
 def test_random_weights_are_the_same_each_time_and_loud(drawn: Path, caplog: pytest.LogCaptureFixture) -> None:
     state = torch.random.get_rng_state()
     first, second = small(), small()
@@ -254,7 +277,7 @@ def test_a_checkpoint_of_mmengines_runner_needs_trust(tmp_path: Path, state: dic
     hub.update_info("iter", 7)
     content = {"state_dict": state, "meta": {"epoch": 1}, "message_hub": hub.state_dict(), "optimizer": {}}
     torch.save(content, tmp_path / "epoch_1.pth")
-    with pytest.raises(ValueError, match=r"epoch_1\.pth: holds more than plain.*net\.trust_checkpoint=true"):
+    with pytest.raises(ValueError, match=r"epoch_1\.pth: holds more than plain.*trust_checkpoint=True"):
         small(checkpoint=str(tmp_path / "epoch_1.pth"))
     network = small(checkpoint=str(tmp_path / "epoch_1.pth"), trust_checkpoint=True)
     loaded = network._recognizer.state_dict()
@@ -292,7 +315,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path, state: dict[str, to
     )
     wholly_other = refusal({f"x{i}": torch.zeros(1) for i in range(9)})
     assert "9 unexpected: x0, x1, x2, ... (9 in all)" in wholly_other and " missing: " in wholly_other
-    assert "net.checkpoint belongs to net.config" in wholly_other
+    assert "checkpoint belongs to config" in wholly_other
 
 
 def test_classes_must_be_those_of_the_weights(tmp_path: Path, state: dict[str, torch.Tensor]) -> None:
@@ -348,7 +371,7 @@ def test_weights_that_cannot_be_downloaded(net: str, file: str, cache: Path) -> 
     message = str(caught.value)
     assert f"The weights {file} are not here" in message and "no network in tests" in message
     assert re.search(rf"from https://download\.openmmlab\.com/\S+/{re.escape(file)} ", message)
-    assert f"put them at {cache / file}" in message and f"net.checkpoint=/path/to/{file}" in message
+    assert f"put them at {cache / file}" in message and f" checkpoint=/path/to/{file}" in message
 
 
 def test_downloaded_weights_are_kept_and_checked(
@@ -378,13 +401,13 @@ def test_missing_files_say_what_to_do() -> None:
         small(checkpoint="/none/x.pth")
     with pytest.raises(FileNotFoundError, match=r"/none/x\.pth.*publishes weights.*https://.*-97d0835d\.pth"):
         k400("tpn", checkpoint="/none/x.pth")
-    with pytest.raises(FileNotFoundError, match="net.config=nothing.py is neither a file nor one of mmaction2's"):
+    with pytest.raises(FileNotFoundError, match="^config=nothing.py is neither a file nor one of mmaction2's"):
         small(config="nothing.py")
     with pytest.raises(FileNotFoundError, match=r"lavx:nothing\.py is none of lavx's own: lavx:shapes_tanet\.py"):
         small(config="lavx:nothing.py")
     with pytest.raises(FileNotFoundError, match="embedded: lavx ships no weights"):
         k400("tpn", checkpoint="embedded")
-    with pytest.raises(ValueError, match=r"publishes no weights for net\.config=lavx:shapes_tpn\.py"):
+    with pytest.raises(ValueError, match=r"publishes no weights for config=lavx:shapes_tpn\.py"):
         small(checkpoint="official")
 
 
@@ -394,6 +417,8 @@ def test_missing_files_say_what_to_do() -> None:
         (dict(precision="fp8"), "precision must be one of fp32, bf16, fp16; got fp8"),
         (dict(device="tpu"), "device must be auto, cpu, cuda or cuda:N; got tpu"),
         (dict(device="cuda:99"), r"device=cuda:99: PyTorch sees \d+ CUDA devices"),
+        (dict(trust_checkpoint="no"), "trust_checkpoint must be True or False, got 'no'"),
+        (dict(trust_checkpoint=0), "trust_checkpoint must be True or False, got 0"),
     ],
 )
 def test_arguments_are_checked(change: dict[str, Any], message: str) -> None:
@@ -417,6 +442,14 @@ def test_a_pipeline_that_cannot_be_one_view_is_refused(step: str, tmp_path: Path
     path.write_text(text.replace('dict(type="CenterCrop", crop_size=64)', step))
     with pytest.raises(ValueError, match=f"val_pipeline sees only if.*{step.split(chr(39))[1]}"):
         small(config=str(path))
+
+
+def test_without_openmmlab_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    absent = {"mmaction", "mmengine"}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in absent else find(name))
+    with pytest.raises(ModuleNotFoundError, match=r'need mmaction, mmengine: pip install "lavx\[openmmlab\]"'):
+        library.load.__wrapped__()
 
 
 def test_mmaction2_stays_off_the_terminal() -> None:

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lavx.drawing.panel import N_COLUMNS, Caption, draw_panel, write_overlay
+from lavx.drawing.overlay import write_overlay
+from lavx.drawing.panel import N_COLUMNS, Caption, draw_panel
 from lavx.methods.visualization import Heatmap, PosNeg
 
 CAPTION = Caption(

@@ -65,6 +65,12 @@ def test_labels_with_gaps_are_refused(labels):
         LabelRegions(np.array(labels))
 
 
+@pytest.mark.parametrize("labels", [[[[0.0, 1.0]]], [[[False, True]]], [[["a"]]]])
+def test_labels_that_are_no_whole_numbers_are_refused(labels):
+    with pytest.raises(ValueError, match="labels must be whole numbers, got an array of"):
+        LabelRegions(np.array(labels))
+
+
 @pytest.mark.parametrize("shape, expected", [((8, 224, 224), (7, 13, 13)), ((8, 64, 64), (7, 13, 13))])
 def test_the_standard_windows_are_1183_and_cover_the_clip(shape, expected):
     windows = Windows(shape, (4, 7, 7))
@@ -102,6 +108,11 @@ def test_more_cells_than_voxels_are_refused(kind, match):
         kind((2, 4, 4), (4, 2, 2))
 
 
-def test_a_shape_of_two_axes_is_refused():
-    with pytest.raises(ValueError, match=r"\(T, H, W\)"):
-        SoftGrid((4, 4), (2, 2, 2))
+@pytest.mark.parametrize("kind", [SoftGrid, Windows])
+def test_a_shape_of_two_axes_is_refused(kind):
+    with pytest.raises(ValueError, match=r"shape must be three whole numbers >= 1, for \(T, H, W\), got \(4, 4\)"):
+        kind((4, 4), (2, 2, 2))
+    with pytest.raises(ValueError, match=r"(cells|divisions) must be three whole numbers .*, got \(2, 2\)"):
+        kind((4, 4, 4), (2, 2))
+    with pytest.raises(ValueError, match=r"the labels' shape must be three .*, got \(2, 2\)"):
+        LabelRegions([[0, 0], [1, 1]])

@@ -1,21 +1,26 @@
 import csv
+import html
 import json
 import math
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
-from browser import PROGRAM, Page
+from browser import opened, wait
 from omegaconf import OmegaConf
 from outputs_tree import make_cell, make_grid
 from scipy import stats
 
 from lavx.commands.report import report
 from lavx.errors import RequestError
-from lavx.report import claims, figures, tables, write_report
-from lavx.report.study import FLOORS, METHODS, read_study
+from lavx.experiments.record import VERSION, VideoRecord
+from lavx.methods.visualization import Heatmap, PosNeg
+from lavx.report import claims, panels, tables, write_report
+from lavx.report.study import CONTROLS, METHODS, read_study
 
+SETTINGS = {"name": "default", "nets": [], "methods": [], "panels": 1, "embed": False, "seed": 0}
 VIDEOS = [f"v{k}" for k in range(6)]
 
 
@@ -121,7 +126,7 @@ def test_ranks_and_tests_are_those_of_scipy_on_the_shared_videos(grid, made):
     )
 
 
-def test_floors_are_in_every_table_of_methods(made):
+def test_controls_are_in_every_table_of_methods(made):
     for name in (
         "auc",
         "further_metrics",
@@ -131,7 +136,7 @@ def test_floors_are_in_every_table_of_methods(made):
         "average_ranks",
         "coverage",
     ):
-        assert set(FLOORS) <= set(table(made, name).method)
+        assert set(CONTROLS) <= set(table(made, name).method)
 
 
 def test_user_scores_are_averaged_over_raters(made):
@@ -160,7 +165,7 @@ def test_what_is_missing_is_named_and_what_is_there_reported(tmp_path):
     make_cell(tmp_path, ("one", "tpn", "loco"), ["one-00", "one-01"])
     make_cell(tmp_path, ("one", "tpn", "center"), [])
     broken = make_cell(tmp_path, ("one", "tpn", "univariate"), [])
-    broken.write_failure("one-00", {"video_id": "one-00", "label": None, "error": "too short"})
+    broken.write_record(VideoRecord.failed("one-00", None, "too short"))
     study = read_study(tmp_path, "default", ["tpn", "tanet"], METHODS)
     assert "one / tpn / loco: 4 of 6 videos (one-02, one-03, one-04, ...)" in study.missing
     assert "one / tpn / kernel_shap: the whole cell" in study.missing
@@ -177,9 +182,9 @@ def test_what_is_missing_is_named_and_what_is_there_reported(tmp_path):
 def test_a_method_that_has_only_begun_does_not_shrink_the_comparison(tmp_path):
     make_grid(tmp_path, datasets=("one",), nets=("tpn",), methods=("lime", "rise", "kernel_shap"))
     make_cell(tmp_path, ("one", "tpn", "loco"), ["one-00"])
-    make_cell(tmp_path, ("one", "tpn", "random"), [f"one-{k:02d}" for k in range(20)])  # floors set no measure
+    make_cell(tmp_path, ("one", "tpn", "random"), [f"one-{k:02d}" for k in range(20)])  # controls are not counted
     found = [r for r in tables.rankings(read_study(tmp_path, "default")) if r.metric.key == "deletion_auc"]
-    assert [(r.floors, r.comparison.n, list(r.comparison.average.index)) for r in found] == [
+    assert [(r.controls, r.comparison.n, list(r.comparison.average.index)) for r in found] == [
         (False, 6, ["lime", "kernel_shap", "rise"]), (True, 6, ["lime", "kernel_shap", "rise", "random"]),
     ]  # fmt: skip
 
@@ -208,8 +213,16 @@ def test_nothing_to_report_says_what_to_run(tmp_path, how):
 def test_a_damaged_result_is_named(tmp_path):
     cell = make_cell(tmp_path, ("one", "tpn", "lime"), ["a"])
     (cell.folder("a") / "metrics.json").write_text("{}")
-    with pytest.raises(RequestError, match="a/metrics.json is no result of lavx run.*run the cell again"):
+    with pytest.raises(RequestError, match="a/metrics.json is no result of lavx run.*Run the cell again"):
         read_study(tmp_path, "default")
+
+
+def test_a_result_of_a_newer_lavx_is_told_from_a_damaged_one(tmp_path):
+    cell = make_cell(tmp_path, ("one", "tpn", "lime"), ["a"])
+    (cell.folder("a") / "metrics.json").write_text(json.dumps({"version": VERSION + 1}))
+    with pytest.raises(RequestError, match="a/metrics.json: a newer lavx wrote it.*Update lavx") as error:
+        read_study(tmp_path, "default")
+    assert "again" not in str(error.value)
 
 
 @pytest.mark.parametrize("key, value, message", [
@@ -217,11 +230,9 @@ def test_a_damaged_result_is_named(tmp_path):
     ("seed", "x", "seed must be a whole number >= 0, got x"),
     ("embed", 3, "embed must be true or false, got 3"),
 ])  # fmt: skip
-def test_unusable_settings_are_refused(tmp_path, key, value, message):
-    config = {"name": "default", "outputs": str(tmp_path), "nets": [], "methods": [], "panels": 1, "embed": False,
-              "seed": 0}  # fmt: skip
+def test_invalid_settings_are_refused(tmp_path, key, value, message):
     with pytest.raises(RequestError, match=message):
-        report(OmegaConf.create(config | {key: value}))
+        report(OmegaConf.create(SETTINGS | {"outputs": str(tmp_path), key: value}))
 
 
 def test_latex_is_escaped():
@@ -251,7 +262,8 @@ def test_the_tex_has_as_many_cells_in_every_line(made):
 
 def test_the_page_asks_for_nothing_from_the_network(made):
     page = (made.folder / "index.html").read_text()
-    assert not re.search(r"https?://|//[a-z]+\.[a-z]", page) and "default-src &#x27;none&#x27;" in page
+    assert not re.search(r"https?://|//[a-z]+\.[a-z]", page)
+    assert "Content-Security-Policy\" content=\"default-src 'none';" in html.unescape(page)
     for link in re.findall(r'(?:src|href)="(?!data:|#)([^"]+)"', page):
         assert (made.folder / link).exists(), link
     entries = json.loads(re.search(r'id="entries">(.*?)</script>', page)[1])
@@ -260,22 +272,105 @@ def test_the_page_asks_for_nothing_from_the_network(made):
     assert len(shown) == 6 and all((made.folder / e["overlay"]).exists() for e in shown)
 
 
+ODD = "<!--<script>alert(1)</script> & 'x' \"y\""
+
+
+@pytest.fixture(scope="module")
+def odd_page(tmp_path_factory):
+    outputs = tmp_path_factory.mktemp("odd")
+    cell = make_cell(outputs, ("one", "tpn", "lime"), [ODD, "a"])
+    cell.write_record(VideoRecord.failed("b", None, ODD))
+    return write_report(outputs, "default").folder / "index.html"
+
+
+def test_no_name_can_break_the_page(odd_page):
+    page = odd_page.read_text()
+    start = page.index('id="entries">') + len('id="entries">')
+    stored = page[start : page.index("</script>", start)]
+    assert "<" not in stored and "\\u003c" in stored
+    assert [entry["video"] for entry in json.loads(stored)] == [ODD, "a"]
+    assert ODD not in page and page.count("<script") == page.count("</script>") == 2
+    assert f"one / tpn / lime / b: {ODD}" in html.unescape(page)
+
+
 def test_the_overlays_can_be_embedded(tmp_path):
     make_cell(tmp_path, ("one", "tpn", "lime"), ["a"], pictures=True)
     page = (write_report(tmp_path, "default", embed=True).folder / "index.html").read_text()
     assert "data:video/mp4;base64," in page and "overlay.mp4" not in page and 'src="figures' not in page
 
 
-def test_a_panel_takes_the_two_halves_of_the_overlay(tmp_path):
-    cell = make_cell(tmp_path, ("one", "tpn", "lime"), ["a"])
-    from lavx.drawing.panel import write_overlay
+def images_of(figure):
+    return [image.get_array() for axes in figure.axes for image in axes.get_images()]
 
-    frames = np.zeros((4, 40, 60, 3), dtype=np.uint8)
-    write_overlay(cell.folder("a") / "overlay.mp4", frames=frames + 40, overlay=frames + 200, seconds=np.arange(4))
-    np.savez(cell.folder("a") / "explanation.npz", heatmap=np.zeros((4, 40, 60)))
-    frame, overlay = figures._middle(cell.folder("a"))
-    assert frame.shape == overlay.shape == (200, 300, 3)
-    assert abs(frame.mean() - 40) < 5 and abs(overlay.mean() - 200) < 5
+
+def test_a_panel_is_drawn_from_frames_and_heatmap_as_the_cell_draws_them(tmp_path):
+    place = make_cell(tmp_path, ("one", "tpn", "lime"), ["a"], pictures=True).folder("a")
+    (place / "overlay.mp4").unlink()
+    study_panels = panels.Panels(read_study(tmp_path, "default"))
+    frame, overlay = images_of(study_panels.draw("one", "tpn", "a"))
+    with np.load(place / "explanation.npz") as stored:
+        frames, heatmap = stored["frames"], stored["heatmap"]
+    np.testing.assert_array_equal(frame, frames[2])
+    np.testing.assert_array_equal(overlay, PosNeg(alpha=0.5)(frames, heatmap)[2])
+    assert study_panels.notes() == [] and (overlay != frame).any()
+
+
+@pytest.mark.parametrize("config, reason", [
+    ("seed: 0", "its config.yaml names no visualization"),
+    ("method: {visualization: {alpha: 0.5}}", "its config.yaml names no visualization"),
+    ("method: [", "its config.yaml names no visualization"),
+    ("method: {visualization: {_target_: os.system, command: 'touch pwned'}}",
+     "its visualization system is none of lavx's own"),
+    ("method: {visualization: {_target_: Heatmap, glow: 1}}",
+     "its visualization Heatmap has parameters that this lavx does not take"),
+    ("method: {visualization: {_target_: Heatmap, alpha: 2}}",
+     "its visualization Heatmap has parameters that this lavx does not take"),
+])  # fmt: skip
+def test_a_panel_without_the_cells_visualization_has_the_usual_colors_and_says_so(tmp_path, config, reason):
+    cell = make_cell(tmp_path, ("one", "tpn", "lime"), ["a"], pictures=True)
+    (cell.path / "config.yaml").write_text(config)
+    study_panels = panels.Panels(read_study(tmp_path, "default"))
+    _, overlay = images_of(study_panels.draw("one", "tpn", "a"))
+    with np.load(cell.folder("a") / "explanation.npz") as stored:
+        np.testing.assert_array_equal(overlay, Heatmap()(stored["frames"], stored["heatmap"])[2])
+    (note,) = study_panels.notes()
+    assert note.startswith(f"one / tpn / lime is drawn in lavx's usual heatmap colors in the panels: {reason}")
+
+
+def test_results_of_lavx_0_1_which_hold_no_frames_are_left_out_of_the_panels_with_a_word(tmp_path, capsys):
+    make_cell(tmp_path, ("one", "tpn", "lime"), ["a", "b"], pictures=True)
+    for method in ("rise", "loco", "occlusion", "univariate", "random"):
+        cell = make_cell(tmp_path, ("one", "tpn", method), ["a", "b"], pictures=True)
+        for video in ("a", "b"):
+            file = cell.folder(video) / "explanation.npz"
+            if method == "rise":
+                np.savez(file, heatmap=np.zeros((4, 32, 32), dtype=np.float32))
+            elif method == "loco":
+                file.write_bytes(b"PK torn")
+            elif method == "occlusion":
+                file.unlink()
+            elif method == "univariate":
+                np.savez(file, frames=np.zeros((4, 32, 32, 3), dtype=np.uint8))
+            else:
+                np.savez(file, frames=np.zeros((4, 32, 32, 3), dtype=np.uint8), heatmap=np.zeros((4, 8, 8)))
+    made = write_report(tmp_path, "default", ["tpn"], ["lime"])
+    todo = "To have it drawn, delete these videos' folders and run the cell again."
+    where = "is left out of the panels of 2 videos (a, b): "
+    assert made.notes == [
+        f"one / tpn / rise {where}its explanation.npz holds no frames, which lavx 0.1 did not store. {todo}",
+        f"one / tpn / loco {where}its explanation.npz is damaged. {todo}",
+        f"one / tpn / univariate {where}its explanation.npz holds no heatmap. {todo}",
+        f"one / tpn / occlusion {where}there is no explanation.npz. {todo}",
+        f"one / tpn / random {where}its explanation.npz cannot be drawn (the heatmap must have the frames' shape "
+        f"(T, H, W) = (4, 32, 32), got (4, 8, 8)). {todo}",
+    ]
+    page = html.unescape((made.folder / "index.html").read_text())
+    assert all(note in page for note in made.notes) and "5 notes on what is not drawn" in page
+    assert (made.folder / "figures" / "panel_one_tpn_a.png").exists()
+    shutil.rmtree(tmp_path / "default" / "one" / "tpn" / "lime")
+    assert report(OmegaConf.create(SETTINGS | {"outputs": str(tmp_path)})) == 0
+    one = made.notes[0].replace("2 videos (a, b)", "1 video (a)")
+    assert f"Not drawn:\n  {one}\n" in capsys.readouterr().out
 
 
 def verdicts(outputs):
@@ -285,16 +380,14 @@ def verdicts(outputs):
 def test_claims_that_hold_and_claims_that_do_not(grid):
     found = verdicts(grid)
     lead = found["LIME, Kernel SHAP and RISE lead in deletion"]
-    assert lead.status == claims.HOLDS and lead.noise.startswith(
-        "outside the noise: lead of Kernel SHAP over LOCO"
-    )
+    assert lead.status == claims.HOLDS and lead.noise.startswith("significant: lead of Kernel SHAP over LOCO")
     assert "n = 12" in lead.numbers
     assert found["Univariate is last in deletion"].status == claims.HOLDS
-    assert found["Every method beats both floors in deletion"].status == claims.HOLDS
+    assert found["Every method beats both controls in deletion"].status == claims.HOLDS
     twice = found["RISE costs more than twice the others outside inference"]
     assert twice.status == claims.FAILS and "RISE minus twice" in twice.noise
     order = found["Order in deletion: LIME, RISE, Kernel SHAP, then LOCO, Occlusion, Univariate"]
-    assert order.status == claims.HOLDS and order.noise.startswith("15 of 15 pairs stand as claimed")
+    assert order.status == claims.HOLDS and order.noise.startswith("15 of 15 pairs are in the claimed order")
 
 
 def test_claims_turn_around_with_the_numbers(tmp_path):
@@ -311,39 +404,61 @@ def test_claims_without_enough_data_say_why(tmp_path):
     assert found["LIME is best in deletion"] == claims.Verdict(
         claims.UNKNOWN, "4 videos have all methods, 5 are needed"
     )
-    assert "random (floor), center (floor)" in found["Every method beats both floors in deletion"].numbers
+    assert "random (control), center (control)" in found["Every method beats both controls in deletion"].numbers
     assert found["IoU stays below 20 % for every method"].numbers == "no results have iou"
     assert found["LIME, Kernel SHAP and RISE get the best user scores"].status == claims.UNKNOWN
 
 
-def test_equal_methods_are_inside_the_noise():
+def test_equal_methods_do_not_differ_significantly():
     rng = np.random.default_rng(0)
     found = pd.DataFrame(rng.normal(size=(30, 6)), columns=list(METHODS))
-    assert claims._lead(True, claims.LEADERS)(found, 0).noise.startswith("inside the noise")
+    assert claims._lead(True, claims.LEADERS)(found, 0).noise.startswith("not significant: ")
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(PROGRAM is None, reason="Chromium is not here")
+WIDTH = "document.documentElement.scrollWidth"
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_page_works_in_a_browser(made, width):
-    page = Page(width, 1200)
-    try:
-        page.open(made.folder / "index.html")
-        assert page.run("document.documentElement.scrollWidth") == width
-        assert page.run("document.querySelectorAll('.card').length") == 24
-        page.run("document.getElementById('filter-method').value = 'lime'")
-        page.run("document.getElementById('filter-method').dispatchEvent(new Event('change'))")
-        page.run("document.getElementById('filter-dataset').value = 'one'")
-        page.run("document.getElementById('filter-dataset').dispatchEvent(new Event('change'))")
-        assert page.run("document.getElementById('shown').textContent") == "1 to 12 of 12 explanations"
-        page.run("document.querySelector('video').scrollIntoView()")
-        page.wait("document.querySelector('video').readyState >= 2")
-        page.run("document.querySelectorAll('details').forEach(d => d.open = true)")
-        page.run("document.querySelectorAll('img').forEach(i => i.loading = 'eager')")
-        page.wait("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
-        long = "document.querySelectorAll('summary, figcaption').forEach(e => e.append('_long_name'.repeat(12)))"
-        page.run(long)
-        assert page.run("document.documentElement.scrollWidth") == width
-        assert all(r.startswith(("file:", "data:")) for r in page.requests) and not page.complaints
-    finally:
-        page.close()
+    with opened(made.folder / "index.html", width) as (page, requests, complaints):
+        assert page.evaluate(WIDTH) == width
+        assert page.locator(".card").count() == 24
+        page.select_option("#filter-method", "lime")
+        page.select_option("#filter-dataset", "one")
+        assert page.inner_text("#shown") == "1 to 12 of 12 explanations"
+        page.locator("video").first.scroll_into_view_if_needed()
+        wait(page, "document.querySelector('video').readyState >= 2")
+        page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+        page.evaluate("document.querySelectorAll('img').forEach(i => i.loading = 'eager')")
+        wait(page, "[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+        page.evaluate(
+            "document.querySelectorAll('summary, figcaption').forEach(e => e.append('_long'.repeat(24)))"
+        )
+        assert page.evaluate(WIDTH) == width
+        assert requests and all(url.startswith(("file:", "data:")) for url in requests)
+        assert not complaints
+
+
+def test_a_page_with_odd_names_works_in_a_browser(odd_page):
+    with opened(odd_page, 1280) as (page, _, complaints):
+        assert page.locator(".card").count() == 2 and not complaints
+        page.select_option("#filter-video", ODD)
+        assert page.inner_text("#shown") == "1 to 1 of 1 explanations" and ODD in page.inner_text(".card")
+        assert ODD in page.locator("details li", has_text="lime / b").text_content()
+
+
+def test_the_browser_tests_see_what_goes_wrong(tmp_path):
+    file = tmp_path / "bad.html"
+    policy = '<meta http-equiv="Content-Security-Policy" content="img-src data:">'
+    file.write_text(f"{policy}<img src='http://127.0.0.1:9/x.png'><script>nonesuch()</script>")
+    with opened(file, 400) as (_, _, complaints):
+        said = " ".join(complaints)
+        assert "nonesuch is not defined" in said and "Content Security Policy" in said
+
+
+@pytest.mark.parametrize("ci, outcome", [("true", pytest.fail.Exception), ("", pytest.skip.Exception)])
+def test_browser_tests_without_chromium_are_skipped_but_fail_in_ci(monkeypatch, tmp_path, ci, outcome):
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(outcome, match="browser tests need Chromium"), opened(tmp_path / "x.html", 400):
+        pass

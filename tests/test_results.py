@@ -1,18 +1,13 @@
+import json
+
 import numpy as np
 import pytest
+from outputs_tree import make_record
 
 from lavx.errors import RequestError
-from lavx.experiments.run_folder import RunFolder, difference, write_arrays, write_text
-
-ROW = {"video_id": "a", "label": 1, "error": None, "seconds": {"decode": 0.5}, "curves": {"x": [1]}}
-
-
-def test_difference_names_the_keys():
-    assert difference({"a": {"b": 1}, "c": 2}, {"a": {"b": 3}, "d": 4}) == [
-        "a.b: 1 -> 3",
-        "c: 2 -> (absent)",
-        "d: (absent) -> 4",
-    ]
+from lavx.experiments.record import STAGES, VERSION, VideoRecord
+from lavx.experiments.run_folder import RunFolder, write_text
+from lavx.explanation_file import write_arrays
 
 
 def test_another_configuration_into_the_same_folder_is_refused(tmp_path):
@@ -63,17 +58,37 @@ def test_a_video_is_there_whole_or_not_at_all(tmp_path):
             (part / "metrics.json").write_text("{")
             raise KeyboardInterrupt
     assert list(folder.videos.iterdir()) == [] and not folder.done("a")
-    folder.write_failure("a", ROW | {"error": "bad"})
-    assert folder.metrics("a")["error"] == "bad" and not folder.done("a")
-    folder.write_failure("a", ROW)
+    folder.write_record(VideoRecord.failed("a", 1, "bad"))
+    assert folder.record("a").error == "bad" and not folder.done("a")
+    folder.write_record(make_record("a"))
     assert folder.done("a")
+
+
+@pytest.mark.parametrize("content", ["", '{"video_id": "a", "label": 1, "err', "[]"])
+def test_a_damaged_record_is_tried_again_and_named_in_the_table(tmp_path, content):
+    folder = RunFolder(tmp_path)
+    for name in "ab":
+        folder.write_record(make_record(name))
+    (folder.folder("a") / "metrics.json").write_text(content)
+    assert folder.record("a") is None and not folder.done("a") and folder.done("b")
+    table = folder.write_table().set_index("video_id")
+    assert "a/metrics.json is no result of lavx run" in table.error["a"] and np.isnan(table.score["a"])
+    assert table.error.isna()["b"]
+
+
+def test_a_record_of_a_newer_lavx_is_not_overwritten(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.write_record(make_record("a"))
+    (folder.folder("a") / "metrics.json").write_text(json.dumps({"version": VERSION + 1}))
+    with pytest.raises(RequestError, match="a/metrics.json: a newer lavx wrote it"):
+        folder.done("a")
 
 
 def test_what_a_killed_process_left_is_cleaned_and_never_in_the_table(tmp_path):
     folder = RunFolder(tmp_path)
     (folder.videos / ".b.1234.part").mkdir()
     write_text(folder.videos / ".b.1234.part" / "metrics.json", '{"video_id": "b", "error": null}')
-    folder.write_failure("a", ROW)
+    folder.write_record(make_record("a"))
     assert folder.write_table().video_id.tolist() == ["a"]
     with folder.claimed("b") as mine:
         assert mine
@@ -94,11 +109,20 @@ def test_a_video_is_held_by_one_worker_at_a_time(tmp_path):
 
 def test_the_table_has_flat_columns_with_the_error_last(tmp_path):
     folder = RunFolder(tmp_path)
-    folder.write_failure("b", {"video_id": "b", "label": None, "error": "no frames"})
-    folder.write_failure("a", ROW)
+    folder.write_record(VideoRecord.failed("0", None, "no frames"))
+    folder.write_record(make_record("a", score=0.75, more={"stability": 0.5}))
     table = folder.write_table()
-    assert table.columns.tolist() == ["video_id", "label", "seconds_decode", "error"]
-    assert (tmp_path / "results.csv").read_text().splitlines()[1:] == ["a,1.0,0.5,", "b,,,no frames"]
+    assert table.columns.tolist() == [
+        "video_id", "label", "predicted", "target", "score", "deletion_auc", "insertion_auc", "stability",
+        "n_regions", "n_samples", *(f"seconds_{stage}" for stage in STAGES), "error",
+    ]  # fmt: skip
+    assert (tmp_path / "results.csv").read_text().splitlines()[1:] == [
+        "0,,,,,,,,,,,,,,,,,no frames", "a,1.0,0.0,0.0,0.75,0.5,0.5,0.5,9.0,20.0,0.5,0.5,0.5,0.5,0.5,0.5,0.5,",
+    ]  # fmt: skip
+
+
+def test_an_empty_folder_has_an_empty_table(tmp_path):
+    assert len(RunFolder(tmp_path).write_table()) == 0
 
 
 def test_odd_ids_become_safe_names(tmp_path):

@@ -12,7 +12,17 @@ from scipy import ndimage
 
 from lavx.datasets.shapes import draw
 from lavx.methods import regions
-from lavx.methods.segmentation import Felzenszwalb, Grid, Quickshift, Slic, SoftGrid, Watershed, Windows
+from lavx.methods.segmentation import (
+    _LIBRARIES,
+    Felzenszwalb,
+    Grid,
+    Quickshift,
+    Slic,
+    SoftGrid,
+    Watershed,
+    Windows,
+    computed_by,
+)
 from lavx.video import read_frames
 
 CONF = Path(__file__).parents[1] / "conf" / "method" / "segmentation"
@@ -206,15 +216,19 @@ def test_a_clip_of_one_frame_is_cut(segmentation, drawn):
         (lambda: SoftGrid((4, 0, 7)), "cells must be three whole numbers >= 1"),
         (lambda: Windows((4, 7.5, 7)), "divisions must be three whole numbers >= 1"),
         (lambda: Slic(0), "n_segments must be a whole number >= 1, got 0"),
-        (lambda: Slic(compactness=0), "compactness must be > 0"),
+        (lambda: Slic(compactness=0), "compactness must be a number > 0, got 0"),
         (lambda: Slic(spacing=(1, 1)), r"spacing must be three numbers > 0.*got \(1, 1\)"),
-        (lambda: Felzenszwalb(carry="copy"), "carry must be stack .* or flow .*, got copy"),
-        (lambda: Felzenszwalb(sigma=-1), "sigma must be >= 0"),
-        (lambda: Felzenszwalb(smallest=0), r"smallest must be a share in \(0, 1\]"),
+        (lambda: Felzenszwalb(carry="copy"), "carry must be one of stack, flow, got 'copy'"),
+        (lambda: Felzenszwalb(sigma=-1), "sigma must be a finite number >= 0, got -1"),
+        (lambda: Felzenszwalb(smallest=0), r"smallest must be a fraction in \(0, 1\]"),
         (lambda: Felzenszwalb(tries=0), "tries must be a whole number >= 1"),
-        (lambda: Quickshift(ratio=2), "ratio must be between 0 and 1"),
-        (lambda: Quickshift(kernel_size=0.5), "kernel_size must be >= 1"),
-        (lambda: Watershed(compactness=-1), "compactness must be >= 0"),
+        (lambda: Quickshift(ratio=2), r"ratio must be in \[0, 1\], got 2"),
+        (lambda: Quickshift(kernel_size=0.5), "kernel_size must be a finite number >= 1, got 0.5"),
+        (lambda: Watershed(compactness=-1), "compactness must be a finite number >= 0, got -1"),
+        (lambda: Slic(True), "n_segments must be a whole number >= 1, got True"),
+        (lambda: Slic(200.5), "n_segments must be a whole number >= 1, got 200.5"),
+        (lambda: Slic(spacing=(0, 1, 1)), r"spacing must be three numbers > 0.*got \(0, 1, 1\)"),
+        (lambda: Slic(compactness=float("inf")), "compactness must be a number > 0, got inf"),
     ],
 )
 def test_unusable_parameters_are_refused(build, match):
@@ -257,3 +271,29 @@ def test_every_yaml_cuts_a_clip(file, drawn):
 def test_the_flow_option_is_felzenszwalb_carried_by_flow():
     segmentation = instantiate(yaml.safe_load((CONF / "flow.yaml").read_text()), _convert_="all")
     assert isinstance(segmentation, Felzenszwalb) and segmentation.carry == "flow"
+
+
+def test_what_computes_a_segmentation_is_its_class_its_version_and_the_libraries_it_uses(monkeypatch):
+    import skimage
+
+    assert computed_by(Slic()) == f"Slic 1 scikit-image {skimage.__version__}"
+    assert computed_by(Watershed()) == f"Watershed 1 scikit-image {skimage.__version__} opencv {cv2.__version__}"
+    assert computed_by(Grid()) == "Grid 1"
+    monkeypatch.setattr(Slic, "version", 2)
+    monkeypatch.setitem(_LIBRARIES, "scikit-image", "9.9")
+    assert computed_by(Slic()) == "Slic 2 scikit-image 9.9"
+
+
+def test_nobody_says_when_a_class_without_a_version_cuts_differently():
+    class Halves:
+        def __call__(self, clip, rng):
+            return regions.LabelRegions(np.indices(clip.shape[:3])[2] * 2 // clip.shape[2])
+
+    assert computed_by(Halves()) is None
+
+
+@pytest.mark.parametrize("file", sorted(CONF.glob("*.yaml")), ids=lambda file: file.stem)
+def test_every_option_says_what_computes_it(file):
+    segmentation = instantiate(yaml.safe_load(file.read_text()), _convert_="all")
+    assert computed_by(segmentation).startswith(f"{type(segmentation).__name__} 1")
+    assert not {"version", "libraries"} & set(vars(segmentation))  # of the class, not parameters

@@ -8,6 +8,8 @@ calls = []  # outside the class: what an instance holds are its parameters
 
 
 class Halves:
+    version = 1
+
     def __init__(self, axis=1):
         self.axis = axis
 
@@ -51,11 +53,28 @@ def test_a_torn_file_is_computed_again(tmp_path, clip):
     assert len(calls) == 2 and file.stat().st_size > 40 and abs(file.stat().st_size - size) < 20
 
 
-def test_without_a_folder_and_for_other_kinds_nothing_is_kept(tmp_path, clip):
+def test_a_changed_version_of_the_segmentation_is_computed(tmp_path, clip, monkeypatch):
+    cache = SegmentationCache(tmp_path)
+    cache(Halves(), clip, rng())
+    monkeypatch.setattr(Halves, "version", 2)
+    cache(Halves(), clip, rng())
+    assert len(calls) == 2
+
+
+def test_a_segmentation_without_a_version_is_never_stored(tmp_path, clip):
+    class Thirds(Halves):
+        version = None
+
+    cache = SegmentationCache(tmp_path)
+    cache(Thirds(), clip, rng())
+    cache(Thirds(), clip, rng())
+    assert len(calls) == 2 and not list(tmp_path.iterdir())
+
+
+def test_for_other_kinds_of_regions_nothing_is_kept(tmp_path, clip):
     class Soft:
         def __call__(self, clip, rng):
             return SoftGrid(clip.shape[:3], (2, 2, 2))
 
-    SegmentationCache(None)(Halves(), clip, rng())
     SegmentationCache(tmp_path)(Soft(), clip, rng())
-    assert len(calls) == 1 and not list(tmp_path.iterdir())
+    assert not list(tmp_path.iterdir())

@@ -6,15 +6,8 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from lavx.methods.selection import (
-    Bernoulli,
-    Coalitions,
-    ExactlyK,
-    LeaveOneOut,
-    OnlyOne,
-    Permutation,
-    ShapleyKernel,
-)
+from lavx.methods.selection import Bernoulli, ExactlyK, LeaveOneOut, OnlyOne, Permutation, ShapleyKernel
+from lavx.types import Coalitions, Drawable, Enumerable
 
 CONF = Path(__file__).parents[1] / "conf" / "method" / "selection"
 DRAWN = [
@@ -36,7 +29,24 @@ def distinct(kept):
 def test_every_file_is_built_and_named_after_its_class(file):
     selection = instantiate(OmegaConf.load(file), _convert_="all")
     assert type(selection).__name__.lower() == file.stem.replace("_", "")
-    assert selection.kind and set(selection.samplings) <= {"all", "budget"}
+    assert selection.kind and isinstance(selection, Enumerable | Drawable)
+
+
+@pytest.mark.parametrize(
+    ("selection", "enumerable", "drawable"),
+    [
+        (LeaveOneOut(), True, False),
+        (OnlyOne(), True, False),
+        (Bernoulli(), False, True),
+        (ExactlyK(k=3), True, True),
+        (ShapleyKernel(), True, True),
+        (Permutation(), True, True),
+    ],
+    ids=repr,
+)
+def test_a_selection_has_only_what_it_can_do(selection, enumerable, drawable):
+    assert (isinstance(selection, Enumerable), isinstance(selection, Drawable)) == (enumerable, drawable)
+    assert (hasattr(selection, "enumerate"), hasattr(selection, "draw")) == (enumerable, drawable)
 
 
 @pytest.mark.parametrize("selection", DRAWN, ids=repr)
@@ -175,17 +185,20 @@ def test_all_permutations_are_enumerated(n_regions):
         (lambda: Coalitions(np.ones((2, 3)), np.ones(2)), r"kept must be bool \(S, R\), got float64 \(2, 3\)"),
         (lambda: Coalitions(np.ones((2, 3), bool), np.ones(3)), r"weights must be \(2,\), one a row, got \(3,\)"),
         (lambda: Coalitions(np.ones((2, 3), bool), np.array([1, 0.0])), "weights must be positive numbers"),
-        (lambda: LeaveOneOut().draw(200, 50, seeded()), "leave_one_out needs one .* 200 regions .*sampling=all"),
-        (lambda: OnlyOne().draw(200, 50, seeded()), "only_one needs one sample .* 200 regions .*sampling=all"),
+        (lambda: ExactlyK(k=True), "k must be a whole number >= 1, got True"),
+        (lambda: Bernoulli(float("nan")), r"p_keep must be in \(0, 1\), got nan"),
         (lambda: LeaveOneOut().enumerate(0), "n_regions must be a whole number >= 1, got 0"),
-        (lambda: Bernoulli().enumerate(5), "bernoulli draws at random .*sampling=budget"),
+        (lambda: OnlyOne().enumerate(2.0), "n_regions must be a whole number >= 1, got 2.0"),
         (lambda: Bernoulli().draw(5, 0, seeded()), "n_samples must be a whole number >= 1, got 0"),
-        (lambda: ExactlyK(k=5).draw(5, 9, seeded()), "less than the number of regions, got k=5 for 5 .*fraction"),
-        (lambda: ExactlyK(k=20).enumerate(40), "more than 65536 ways to keep 20 of 40 regions.*sampling=budget"),
-        (lambda: ShapleyKernel().enumerate(17), r"2\^17 - 2; at most 16 regions .*sampling=budget"),
+        (
+            lambda: ExactlyK(k=5).draw(5, 9, seeded()),
+            "less than the number of regions, got k=5 for 5 .*give fraction",
+        ),
+        (lambda: ExactlyK(k=20).enumerate(40), "more than 65536 ways to keep 20 of 40 regions: .* Budget"),
+        (lambda: ShapleyKernel().enumerate(17), r"2\^17 - 2, and at most 16 regions .* Budget"),
         (lambda: ShapleyKernel().draw(9, 1, seeded()), "n_samples must be at least 2, .* got 1"),
-        (lambda: Permutation().enumerate(8), "8! permutations; at most 7 regions .*sampling=budget"),
-        (lambda: Permutation().draw(200, 198, seeded()), "takes 199 samples, got n_samples=198.*Raise"),
+        (lambda: Permutation().enumerate(8), "8! permutations, and at most 7 regions .* Budget"),
+        (lambda: Permutation().draw(200, 198, seeded()), "takes 199 samples, got n_samples=198: raise n_samples"),
     ],
 )
 def test_what_cannot_be_done_is_refused(make, message):

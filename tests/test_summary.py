@@ -7,15 +7,7 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from lavx.methods.selection import (
-    Bernoulli,
-    Coalitions,
-    ExactlyK,
-    LeaveOneOut,
-    OnlyOne,
-    Permutation,
-    ShapleyKernel,
-)
+from lavx.methods.selection import Bernoulli, ExactlyK, LeaveOneOut, OnlyOne, Permutation, ShapleyKernel
 from lavx.methods.summary import (
     Difference,
     MeanWhenKept,
@@ -25,6 +17,7 @@ from lavx.methods.summary import (
     Value,
     WeightedMean,
 )
+from lavx.types import Coalitions, Enumerable
 
 CONF = Path(__file__).parents[1] / "conf" / "method" / "summary"
 # Every summary with a selection that it takes, at its own way of sampling, for R regions.
@@ -43,22 +36,22 @@ EACH = pytest.mark.parametrize(("summary", "sample"), FITTING, ids=lambda x: get
 
 
 class Game:
-    """Worths of single regions plus worths of groups that count only when complete: Shapley values on paper."""
+    """Values of single regions plus those of groups that count only when complete: Shapley values on paper."""
 
     def __init__(self, n_regions, seed, n_groups=None, largest=5):
         rng = np.random.default_rng(seed)
         n_groups = n_groups or 2 * n_regions
         self.alone = rng.normal(size=n_regions)
-        self.worth = rng.normal(size=n_groups)
+        self.together = rng.normal(size=n_groups)
         sizes = rng.integers(2, min(largest, n_regions) + 1, n_groups)
         self.groups = rng.permuted(np.arange(n_regions) < sizes[:, None], axis=1).astype(float)
         self.sizes = self.groups.sum(axis=1)
-        self.shapley = self.alone + (self.worth / self.sizes) @ self.groups
-        self.full = float(self.alone.sum() + self.worth.sum())
+        self.shapley = self.alone + (self.together / self.sizes) @ self.groups
+        self.full = float(self.alone.sum() + self.together.sum())
 
     def __call__(self, kept):
         kept = np.asarray(kept, dtype=float)
-        return kept @ self.alone + (kept @ self.groups.T >= self.sizes - 0.5) @ self.worth
+        return kept @ self.alone + (kept @ self.groups.T >= self.sizes - 0.5) @ self.together
 
     def kernel_shap(self, n_samples, seed, **parameters):
         coalitions = ShapleyKernel(**parameters).draw(len(self.alone), n_samples, np.random.default_rng(seed))
@@ -112,12 +105,12 @@ def test_every_file_is_built_and_named_after_its_class(file):
 
 @EACH
 def test_larger_is_more_important_for_the_target(summary, sample, rng):
-    worth = np.linspace(-1, 1, 12)
+    importance = np.linspace(-1, 1, 12)
     coalitions = sample(12, rng)
-    attribution = summary(coalitions, coalitions.kept @ worth, float(worth.sum()), 0.0)
+    attribution = summary(coalitions, coalitions.kept @ importance, float(importance.sum()), 0.0)
     assert attribution.shape == (12,) and attribution.dtype == np.float64
     assert attribution[-1] > attribution[6] > attribution[0]
-    assert np.corrcoef(attribution, worth)[0, 1] > 0.9
+    assert np.corrcoef(attribution, importance)[0, 1] > 0.9
 
 
 @EACH
@@ -206,10 +199,10 @@ def test_kernel_shap_solves_the_constrained_least_squares(rng):
 
 
 def test_kernel_shap_is_exact_for_a_sum_from_two_samples_a_region_on(rng):
-    worth = rng.normal(size=30)
+    importance = rng.normal(size=30)
     coalitions = ShapleyKernel().draw(30, 200, rng)
-    attribution = ShapleyRegression()(coalitions, coalitions.kept @ worth + 4, worth.sum() + 4, 4.0)
-    np.testing.assert_allclose(attribution, worth, atol=1e-9)
+    attribution = ShapleyRegression()(coalitions, coalitions.kept @ importance + 4, importance.sum() + 4, 4.0)
+    np.testing.assert_allclose(attribution, importance, atol=1e-9)
 
 
 def test_the_error_of_kernel_shap_shrinks_with_the_budget():
@@ -305,7 +298,7 @@ def lime_package(kept, scores, alpha, kernel_width):
     _, pairs, _, _ = regression.explain_instance_with_data(
         data, labels, distances, 0, data.shape[1], model_regressor=SklearnRidge(alpha=alpha, fit_intercept=True)
     )
-    return np.array([worth for _, worth in sorted(pairs)])
+    return np.array([importance for _, importance in sorted(pairs)])
 
 
 @pytest.mark.parametrize(("n_regions", "n_samples"), [(10, 50), (200, 1000), (60, 25)])
@@ -343,11 +336,11 @@ def test_mean_when_kept_is_the_mean_when_kept(rng):
 
 
 def test_mean_when_kept_ranks_the_regions_of_a_sum_as_they_are(rng):
-    worth = rng.normal(size=10)
+    importance = rng.normal(size=10)
     kept = (np.arange(1024)[:, None] >> np.arange(10) & 1).astype(bool)  # the expectation of p = 0.5
-    every = MeanWhenKept()(Coalitions(kept, np.ones(1024)), kept @ worth, worth.sum(), 0.0)
-    np.testing.assert_allclose(every, worth.sum() / 2 + worth / 2, atol=1e-12)
-    assert np.array_equal(np.argsort(every), np.argsort(worth))
+    every = MeanWhenKept()(Coalitions(kept, np.ones(1024)), kept @ importance, importance.sum(), 0.0)
+    np.testing.assert_allclose(every, importance.sum() / 2 + importance / 2, atol=1e-12)
+    assert np.array_equal(np.argsort(every), np.argsort(importance))
 
 
 def test_mean_when_kept_counts_the_rows_by_their_weights(rng):
@@ -427,11 +420,27 @@ def test_difference_equals_captums_feature_ablation(rng):
 @pytest.mark.parametrize(
     ("summary", "selection", "message"),
     [
-        (ShapleyRegression(), Bernoulli(), "carry the Shapley kernel's weights, .*'independent'.*shapley_kernel"),
-        (ShapleyRegression(), LeaveOneOut(), "kind 'leave_one_out' do not"),
-        (Difference(), Bernoulli(), "difference needs one sample a region, .*'independent' mix .*leave_one_out"),
-        (Value(), ShapleyKernel(), "value needs one sample a region, .*'shapley' mix .*only_one"),
-        (PermutationMean(), ShapleyKernel(), "permutation_mean needs .*'shapley' do not. Use .*=permutation"),
+        (
+            ShapleyRegression(),
+            Bernoulli(),
+            "carry the Shapley kernel's weights, .* Bernoulli .*ShapleyKernel.*Ridge",
+        ),
+        (ShapleyRegression(), LeaveOneOut(), "those of LeaveOneOut do not"),
+        (
+            Difference(),
+            Bernoulli(),
+            "Difference needs one sample a region, .* Bernoulli mix .*LeaveOneOut or OnlyOne",
+        ),
+        (
+            Value(),
+            ShapleyKernel(),
+            "Value needs one sample a region, .* ShapleyKernel mix .*LeaveOneOut or OnlyOne",
+        ),
+        (
+            PermutationMean(),
+            ShapleyKernel(),
+            "PermutationMean needs .* ShapleyKernel do not: use the selection Permutation",
+        ),
     ],
 )
 def test_selections_that_make_no_sense_are_refused(summary, selection, message):
@@ -446,9 +455,9 @@ def test_selections_that_make_no_sense_are_refused(summary, selection, message):
 def test_regressions_and_means_take_any_selection(summary, selection, rng):
     summary.check(selection)
     n = 6
-    coalitions = selection.enumerate(n) if "all" in selection.samplings else selection.draw(n, 60, rng)
-    worth = np.arange(6.0)
-    attribution = summary(coalitions, coalitions.kept @ worth, worth.sum(), 0.0)
+    coalitions = selection.enumerate(n) if isinstance(selection, Enumerable) else selection.draw(n, 60, rng)
+    importance = np.arange(6.0)
+    attribution = summary(coalitions, coalitions.kept @ importance, importance.sum(), 0.0)
     assert np.array_equal(np.argsort(attribution), np.arange(6)) or selection.kind == "independent"
 
 
@@ -463,13 +472,21 @@ def rows(*kept):
         (
             MeanWhenKept(),
             rows([0] * 9),
-            r"9 of 9 regions \(0, 1, 2, 3, 4, ...\) .*Raise method.sampling.n_samples",
+            r"9 of 9 regions \(0, 1, 2, 3, 4, ...\) .*: raise n_samples",
         ),
         (WeightedMean(), rows([1, 0]), r"1 of 2 regions \(1\)"),
-        (WeightedMean(0.01), rows([1, 0], [0, 1]), "kernel_width=0.01 every sample .* weight is 0. Raise"),
-        (Ridge(kernel_width=0.01), rows([1, 0], [0, 1]), "kernel_width=0.01 every sample"),
+        (
+            WeightedMean(0.01),
+            rows([1, 0], [0, 1]),
+            "kernel_width=0.01 every coalition .* weight is 0: raise kernel_width",
+        ),
+        (Ridge(kernel_width=0.01), rows([1, 0], [0, 1]), "kernel_width=0.01 every coalition"),
         (ShapleyRegression(), rows([1, 1], [1, 0], [0, 0]), "2 of 3 samples keep all regions or none"),
-        (ShapleyRegression(), Coalitions(np.ones((0, 4), bool), np.ones(0)), "no samples for 4 regions. Raise"),
+        (
+            ShapleyRegression(),
+            Coalitions(np.ones((0, 4), bool), np.ones(0)),
+            "no samples for 4 regions: raise n_samples",
+        ),
         (Difference(), rows([1, 0, 1], [0, 1, 1], [1, 1, 0]), "3 samples of 3 regions are neither .* order"),
         (Value(), rows([1, 0]), "1 samples of 2 regions are neither"),
         (PermutationMean(), rows([1, 0, 0]), "1 samples are not whole permutations of 3 regions, 2 samples each"),
@@ -487,6 +504,8 @@ def test_coalitions_that_leave_a_region_without_a_value_are_refused(summary, coa
     [
         (lambda: Ridge(alpha=0), "alpha must be a number > 0, got 0"),
         (lambda: Ridge(alpha="x"), "alpha must be a number > 0, got 'x'"),
+        (lambda: Ridge(alpha=True), "alpha must be a number > 0, got True"),
+        (lambda: Ridge(alpha=float("inf")), "alpha must be a number > 0, got inf"),
         (lambda: Ridge(kernel_width=-1), "kernel_width must be a number > 0, got -1"),
         (lambda: WeightedMean(kernel_width=float("nan")), "kernel_width must be a number > 0, got nan"),
     ],

@@ -1,13 +1,15 @@
-"""Training: what it begins with, what it sees, where it goes on, what it leaves."""
+"""Training: what it starts from, what it sees, where it resumes, what it leaves."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
 import os
+import random
 import shutil
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -21,12 +23,17 @@ from lavx.datasets import check
 from lavx.datasets.base import Video
 from lavx.datasets.lengths import lengths
 from lavx.errors import RequestError
-from lavx.experiments.training import Training
+from lavx.experiments import training as experiment
+from lavx.experiments.training import TrainingJob
 from lavx.networks.openmmlab import checkpoints, library
 from lavx.networks.openmmlab.network import Network
 from lavx.networks.openmmlab.view import View
-from lavx.networks.training import trainer
-from lavx.networks.training.trainer import Recipe
+from lavx.networks.training import optimization, random_state
+from lavx.networks.training.clips import Clips, DrawnClips, EpochSampler, TrainingClips
+from lavx.networks.training.observer import Observer
+from lavx.networks.training.recipe import Recipe
+from lavx.networks.training.setup import TrainingSetup
+from lavx.networks.training.transfer import InitialWeights, begin_with, is_classification_layer, with_classes
 from lavx.video import VideoInfo, write_video
 
 PUBLISHED = {
@@ -40,7 +47,7 @@ QUICK = ("training=small", "training.batch_size=4", "training.workers=0", "devic
 
 @pytest.fixture(scope="module")
 def jhmdb(tmp_path_factory):
-    """Two classes in JHMDB's layout that a network tells apart at a glance: 8 videos to learn from, 4 held out."""
+    """Two classes in JHMDB's layout of different colors: 8 training videos, 4 held out."""
     root = tmp_path_factory.mktemp("jhmdb")
     (root / "splits").mkdir()
     rng = np.random.default_rng(0)
@@ -78,7 +85,7 @@ def configured(jhmdb, tmp_path):
 
 
 def train(config, net="tpn"):
-    training = Training(config, ("jhmdb21", net))
+    training = TrainingJob(config, ("jhmdb21", net))
     return training, training.run()
 
 
@@ -101,8 +108,10 @@ def test_a_training_leaves_a_network_that_lavx_explains(configured, jhmdb, capsy
     accuracy = json.loads((folder / "accuracy.json").read_text())
     assert accuracy["n_training"] == 8 and accuracy["n_held_out"] == 4 and accuracy["classes"] == list(CLASSES)
     printed = capsys.readouterr().out
-    assert "8 videos to learn from, 4 held out, 2 classes, 8 steps of 4 on cpu, from random (seed 0)" in printed
-    assert "epoch 4: top-1" in printed and f"top-1 {accuracy['top1']:.1%} on 4 held-out videos" in printed
+    assert "8 training videos, 4 held-out videos, 2 classes, 8 steps of 4 on cpu, from random (seed 0)" in printed
+    assert "epoch 4: top-1" in printed
+    best = "the best of 4 validations (optimistically biased)"
+    assert f"top-1 {accuracy['top1']:.1%} on 4 held-out videos, {best}\n" in printed
     assert "top-5" not in printed  # two classes
 
     network = Network("tpn", str(folder / "config.py"), str(folder / "best.pth"), CLASSES, device="cpu")
@@ -130,24 +139,24 @@ def test_a_training_leaves_a_network_that_lavx_explains(configured, jhmdb, capsy
 
 def test_a_training_that_was_cut_off_ends_as_if_it_had_not_been(configured, monkeypatch, capsys):
     whole, _ = train(configured("name=whole"))
-    fit = trainer.fit
+    fit = experiment.fit
 
-    def cut_off(training, observer):
+    def cut_off(setup, observer, checkpoint):
         def stepped(iteration, loss):
             observer.stepped(iteration, loss)
             if iteration == 5:  # in the third epoch
                 raise KeyboardInterrupt
 
-        fit(training, trainer.Observer(stepped, observer.validated))
+        fit(setup, Observer(stepped, observer.validated), checkpoint)
 
-    monkeypatch.setattr(trainer, "fit", cut_off)
+    monkeypatch.setattr(experiment, "fit", cut_off)
     config = configured("name=cut")
     cut, status = train(config)
-    assert status == 130 and "goes on from the last checkpoint" in capsys.readouterr().err
-    monkeypatch.setattr(trainer, "fit", fit)
+    assert status == 130 and "resumes from the last checkpoint" in capsys.readouterr().err
+    monkeypatch.setattr(experiment, "fit", fit)
     (cut.folder / "runner" / "epoch_3.pth").write_bytes(b"PK half a file")  # as a killed process leaves it
     assert train(config)[1] == 0
-    assert "epoch 2" not in capsys.readouterr().out  # it was done, and looked at
+    assert "epoch 2" not in capsys.readouterr().out  # it was done, and validated
     assert same(last(whole.folder, "epoch_4"), last(cut.folder, "epoch_4"))
     assert same(stored(whole.folder)["state_dict"], stored(cut.folder)["state_dict"])
     tables = [pd.read_csv(t.folder / "history.csv")[["step", "top1", "median_score"]] for t in (whole, cut)]
@@ -155,16 +164,19 @@ def test_a_training_that_was_cut_off_ends_as_if_it_had_not_been(configured, monk
 
 
 def interrupted(monkeypatch, at):
-    """Let the next training be cut off while it looks at the held-out videos after `at` steps."""
-    write = trainer._write_weights
+    """Let the next training be cut off in its validation after `at` steps."""
+    library.load()
+    from lavx.networks.training import hook
 
-    def cut_off(training, recognizer, meta):
+    write = hook.write_best
+
+    def cut_off(setup, recognizer, meta):
         if meta["iteration"] == at:
             raise KeyboardInterrupt
-        write(training, recognizer, meta)
+        write(setup, recognizer, meta)
 
-    monkeypatch.setattr(trainer, "_write_weights", cut_off)
-    return lambda: monkeypatch.setattr(trainer, "_write_weights", write)
+    monkeypatch.setattr(hook, "write_best", cut_off)
+    return lambda: monkeypatch.setattr(hook, "write_best", write)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +186,7 @@ def interrupted(monkeypatch, at):
         ["training.epochs=null", "training.iterations=2", "training.validate_every=2"],
     ],
 )
-def test_a_look_that_was_cut_off_is_made_up_for(overrides, configured, monkeypatch, capsys):
+def test_a_validation_that_was_cut_off_is_made_up_for(overrides, configured, monkeypatch, capsys):
     whole, _ = train(configured("name=whole", *overrides))
     capsys.readouterr()
     go_on = interrupted(monkeypatch, at=2)
@@ -187,13 +199,37 @@ def test_a_look_that_was_cut_off_is_made_up_for(overrides, configured, monkeypat
     assert pd.read_csv(cut.folder / "history.csv").top1.notna().sum() == 1
 
 
-def settings_of(config, **recipe):
+@pytest.mark.parametrize(
+    ("files", "missing"),
+    [({}, True), ({"validated": 20}, False), ({"validated": 10}, True), ({"looked": 20}, False)],
+)
+def test_a_validation_is_made_up_for_unless_it_is_recorded(files, missing, tmp_path):
+    """Version 0.1.0 recorded it in a file called `looked`."""
+    library.load()
+    from lavx.networks.training.hook import TrainingHook
+
+    for name, iteration in files.items():
+        (tmp_path / name).write_text(str(iteration))
+    setup = setup_of("tpn", epochs=4, batch_size=1)
+    setup.folder = tmp_path
+    done = []
+    runner = SimpleNamespace(iter=20, epoch=2, val_loop=SimpleNamespace(run=lambda: done.append(20)))
+    TrainingHook(setup, Observer(print, print), None).before_train(runner)
+    assert bool(done) == missing
+
+
+class Ten(Clips):
+    def __len__(self):
+        return 10
+
+
+def setup_of(config, **recipe):
     settings = library.read_config(PUBLISHED[config])
     recipe = Recipe(**recipe)
-    nothing = trainer.Clips("NCHW")
+    clips = Ten("NCHW")
     device = torch.device("cpu")
-    return trainer.Training(
-        Path("runner"), settings, recipe, nothing, nothing, 0, device, "bf16", None, False, False, ("a", "b")
+    return TrainingSetup(
+        Path("runner"), settings, recipe, clips, clips, 0, device, "bf16", None, False, ("a", "b")
     )
 
 
@@ -201,20 +237,46 @@ def settings_of(config, **recipe):
     ("net", "rate", "milestones"),
     [("timesformer", 0.005, [3, 7]), ("tanet", 0.01, [5, 8, 9]), ("tpn", 0.01, [5, 8])],
 )
-def test_the_configs_own_settings_are_moved_in_proportion_to_batch_and_epochs(net, rate, milestones):
-    training = settings_of(net, epochs=10, batch_size=8)
-    wrapper = trainer._optim_wrapper(training)
+def test_the_configs_own_settings_are_scaled_by_batch_size_and_epochs(net, rate, milestones):
+    setup = setup_of(net, epochs=10, batch_size=8)
+    wrapper = setup.optim_wrapper
     assert wrapper["optimizer"]["lr"] == pytest.approx(rate * 8 / 64)  # all are meant for 8 GPUs of 8 clips
     assert wrapper["type"] == "AmpOptimWrapper" and wrapper["dtype"] == "bfloat16" and "clip_grad" in wrapper
-    (step,) = trainer._param_scheduler(training)
+    (step,) = setup.param_scheduler
     assert step["by_epoch"] and step["end"] == 10 and step["milestones"] == milestones
-    (step,) = trainer._param_scheduler(settings_of(net, epochs=None, iterations=1000))
+    (step,) = setup_of(net, epochs=None, iterations=1000).param_scheduler
     assert not step["by_epoch"] and step["end"] == 1000
     assert step["milestones"] == pytest.approx([100 * m for m in milestones], abs=60)
-    assert trainer._optim_wrapper(settings_of(net, learning_rate=0.5))["optimizer"]["lr"] == 0.5
+    assert setup_of(net, learning_rate=0.5).optim_wrapper["optimizer"]["lr"] == 0.5
 
 
-def test_neither_workers_nor_looks_at_the_held_out_change_what_is_learned(configured):
+def test_a_one_cycle_schedule_that_rises_in_one_step_is_refused():
+    cycle = dict(
+        optim_wrapper=dict(optimizer=dict(lr=0.1)), param_scheduler=[dict(type="OneCycleLR", pct_start=0.2)]
+    )
+    (step,) = setup_of("tpn", epochs=None, iterations=10, **cycle).param_scheduler
+    assert (step["total_steps"], step["eta_max"], step["by_epoch"]) == (10, 0.1, False)
+    with pytest.raises(ValueError, match="a OneCycleLR of 5 steps with pct_start=0.2 would rise in a single step"):
+        setup_of("tpn", epochs=None, iterations=5, **cycle)
+
+
+def test_generators_are_seeded_for_a_while():
+    def draws():
+        return random.random(), float(np.random.rand()), float(torch.rand(()))
+
+    state = random_state.save()
+    before = draws()
+    random_state.restore(state)
+    with random_state.seeded(3, 1):
+        first = draws()
+    assert draws() == before  # whoever draws elsewhere notices nothing
+    with random_state.seeded(3, 1):
+        assert draws() == first
+    with random_state.seeded(3, 2):
+        assert not set(draws()) & set(first)
+
+
+def test_neither_workers_nor_validations_change_what_is_learned(configured):
     one, _ = train(configured("name=one"))
     two, _ = train(configured("name=two", "training.workers=2", "training.validate_every=3"))
     assert same(last(one.folder, "epoch_4"), last(two.folder, "epoch_4"))
@@ -230,7 +292,7 @@ def test_training_clips_depend_on_seed_and_epoch_alone(configured, jhmdb):
     infos = {video.id: VideoInfo(video.path, 18, 48, 64, 15.0) for video in videos}
 
     def clips(seed):
-        return trainer.TrainingClips(videos, infos, settings, "x", "NCHW", seed)
+        return TrainingClips(videos, infos, settings, "NCHW", seed)
 
     state = np.random.get_state()[1].copy()
     first = clips(0)[0]["inputs"]
@@ -241,47 +303,42 @@ def test_training_clips_depend_on_seed_and_epoch_alone(configured, jhmdb):
     assert not torch.equal(clips(1)[0]["inputs"], first)
     assert int(clips(0)[1]["data_samples"].gt_label) == 0
     settings.pop("train_pipeline")
-    with pytest.raises(ValueError, match="net.config=x has no train_pipeline"):
+    with pytest.raises(ValueError, match="the config has no train_pipeline"):
         clips(0)
 
 
 def test_epochs_are_orders_of_all_clips():
-    class Ten(trainer.Clips):
-        def __len__(self):
-            return 10
-
-    sampler = trainer.Epochs(Ten("NCHW"), seed=0, shuffle=True)
+    sampler = EpochSampler(10, seed=0, shuffled=True)
     first = list(sampler)
     sampler.set_epoch(3)
     third = list(sampler)
     assert sorted(first) == list(range(10)) and sorted(third) == list(range(30, 40))
     assert [i - 30 for i in third] != first != sorted(first)
-    assert list(trainer.Epochs(Ten("NCHW"), seed=0, shuffle=False)) == list(range(10))
+    assert list(EpochSampler(10, seed=0, shuffled=False)) == list(range(10))
 
 
 def test_color_jitter_turns_the_hue_both_ways():
     library.load()
-    from mmaction.registry import TRANSFORMS
+    from lavx.networks.training.color_jitter import ColorJitter
 
     red = np.zeros((2, 2, 3), np.uint8)
     red[..., 0] = 200
-    jitter = TRANSFORMS.get("ColorJitter")
-    assert jitter.adjust_hue(red, 60 / 255)[0, 0].argmax() == 1  # toward green
-    assert jitter.adjust_hue(red, -60 / 255)[0, 0].argmax() == 2  # toward blue
-    assert np.array_equal(jitter.adjust_hue(red, 0.0), red)
+    assert ColorJitter.adjust_hue(red, 60 / 255)[0, 0].argmax() == 1  # toward green
+    assert ColorJitter.adjust_hue(red, -60 / 255)[0, 0].argmax() == 2  # toward blue
+    assert np.array_equal(ColorJitter.adjust_hue(red, 0.0), red)
 
 
 @pytest.mark.parametrize("net", ["tpn", "tanet", "timesformer"])
-def test_classifying_layers_are_those_whose_shape_depends_on_the_classes(net):
+def test_classification_layers_are_those_whose_shape_depends_on_the_classes(net):
     settings = library.read_config(checkpoints.config_file(f"lavx:shapes_{net}.py"))
-    five, six = (library.build_recognizer(trainer.with_classes(settings, n).model).state_dict() for n in (5, 6))
+    five, six = (library.build_recognizer(with_classes(settings, n).model).state_dict() for n in (5, 6))
     differing = {name for name in five if five[name].shape != six[name].shape}
-    assert differing and differing == {name for name in five if trainer.classifying(name)}
+    assert differing and differing == {name for name in five if is_classification_layer(name)}
     assert settings.model.cls_head.num_classes == 8  # a copy was changed
 
 
 @pytest.mark.parametrize("net", ["tpn", "tanet", "timesformer"])
-def test_a_training_begins_with_all_weights_but_the_classifying_ones(net, configured, capsys):
+def test_a_training_starts_from_all_weights_but_those_of_the_classification_layers(net, configured, capsys):
     overrides = [f"net={net}", "net.checkpoint=embedded", "training.epochs=1", "training.learning_rate=1e-12"]
     training, status = train(configured(*overrides), net)
     assert status == 0 and f"shapes_{net}.pth" in capsys.readouterr().out
@@ -289,7 +346,7 @@ def test_a_training_begins_with_all_weights_but_the_classifying_ones(net, config
         "state_dict"
     ]
     learned = stored(training.folder)["state_dict"]
-    kept = [name for name in begun if not trainer.classifying(name) and "running" not in name]
+    kept = [name for name in begun if not is_classification_layer(name) and "running" not in name]
     assert len(kept) > 50
     for name in kept:
         if begun[name].is_floating_point():
@@ -322,7 +379,7 @@ def test_unusable_videos_are_left_out_and_counted(configured, jhmdb, tmp_path, c
     assert (accuracy["n_training"], accuracy["n_held_out"], accuracy["n_left_out"]) == (7, 3, 2)
     for file in (root / "videos").rglob("*.mp4"):
         file.write_bytes(b"no video")
-    with pytest.raises(RequestError, match="dataset=jhmdb21 has no usable video to learn from"):
+    with pytest.raises(RequestError, match="dataset=jhmdb21 has no usable video to train on"):
         train(configured("name=none", root=root))
 
 
@@ -345,21 +402,21 @@ def test_a_video_is_decoded_once_to_see_what_it_holds(jhmdb, tmp_path, monkeypat
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (dict(iterations=5), "training.epochs or training.iterations must be set, and the other null"),
-        (dict(epochs=None), "training.epochs or training.iterations must be set, and the other null"),
-        (dict(epochs=0), "training.epochs must be a whole number >= 1, got 0"),
-        (dict(epochs=None, iterations=0), "training.iterations must be a whole number >= 1, got 0"),
-        (dict(batch_size=0), "training.batch_size must be a whole number >= 1, got 0"),
-        (dict(validate_every=0.5), "training.validate_every must be a whole number >= 1, got 0.5"),
-        (dict(checkpoint_every=0), "training.checkpoint_every must be a whole number >= 1, got 0"),
-        (dict(workers=-1), "training.workers must be a whole number >= 0, got -1"),
-        (dict(store="int8"), "training.store must be fp32 or fp16, got int8"),
-        (dict(time_embedding=0), "training.time_embedding must be above 0, or null, got 0"),
-        (dict(learning_rate="big"), "training.learning_rate must be above 0, or null, got big"),
+        (dict(iterations=5), "epochs or iterations must be set, and the other null"),
+        (dict(epochs=None), "epochs or iterations must be set, and the other null"),
+        (dict(epochs=0), "epochs must be a whole number >= 1, got 0"),
+        (dict(epochs=None, iterations=0), "iterations must be a whole number >= 1, got 0"),
+        (dict(batch_size=0), "batch_size must be a whole number >= 1, got 0"),
+        (dict(validate_every=0.5), "validate_every must be a whole number >= 1, got 0.5"),
+        (dict(checkpoint_every=0), "checkpoint_every must be a whole number >= 1, got 0"),
+        (dict(workers=-1), "workers must be a whole number >= 0, got -1"),
+        (dict(store="int8"), "store must be fp32 or fp16, got int8"),
+        (dict(time_embedding=0), "time_embedding must be above 0, or null, got 0"),
+        (dict(learning_rate="big"), "learning_rate must be above 0, or null, got big"),
     ],
 )
 def test_a_recipe_refuses(settings, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=f"^{message}"):
         Recipe(**settings)
 
 
@@ -369,38 +426,41 @@ def test_a_recipe_refuses(settings, message):
         (["precision=fp8"], "precision must be one of fp32, bf16, fp16; got fp8"),
         (["precision=bf16"], "precision=bf16 trains on a GPU only, and device=cpu is cpu here"),
         (["device=tpu"], "device must be auto, cpu, cuda or cuda:N; got tpu"),
-        (["fold=1"], "fold=1: dataset=jhmdb21 has no folds; leave fold away"),
+        (["fold=1"], "fold=1: dataset=jhmdb21 has no folds; omit fold"),
         (["seed=-1"], "seed must be a whole number >= 0, got -1"),
-        (["training.epochs=0"], "training: training.epochs must be a whole number >= 1, got 0"),
-        (["training.optim_wrapper=null"], "the network's config has no optim_wrapper; set training.optim_wrapper"),
+        (["training.epochs=0"], "training: epochs must be a whole number >= 1, got 0"),
+        (
+            ["training.optim_wrapper=null"],
+            "training: the network's config has no optim_wrapper; set optim_wrapper",
+        ),
         (
             ["training.learning_rate=null"],
-            "training.optim_wrapper has no optimizer.lr; set training.learning_rate",
+            "training: optim_wrapper has no optimizer.lr; set learning_rate",
         ),
-        (["net.config=nowhere.py"], "net.config=nowhere.py is neither a file nor one of mmaction2's"),
+        (["net.config=nowhere.py"], r"net: (net\.)?config=nowhere.py is neither a file nor one of mmaction2's"),
         (
             ["training.learning_rate=1e30"],
             "jhmdb21 tpn: the loss is (nan|inf) after .* steps; take a smaller learning rate; under another name",
         ),
     ],
 )
-def test_a_request_that_cannot_be_done_is_refused(configured, overrides, message):
+def test_an_invalid_request_is_refused(configured, overrides, message):
     with pytest.raises(RequestError, match=f"^{message}"):
         train(configured(*overrides))
 
 
-def test_a_dataset_without_a_part_to_judge_by_is_refused(configured, tmp_path):
+def test_a_dataset_that_is_not_split_is_refused(configured, tmp_path):
     (tmp_path / "a.mp4").touch()
     with initialize_config_module("lavx.conf", version_base="1.3"):
         config = compose("train", overrides=["dataset=folder", f"dataset.root={tmp_path}", f"outputs={tmp_path}"])
-    with pytest.raises(RequestError, match="dataset=folder has no part to learn from and part to judge by"):
-        Training(config, ("folder", "tpn"))
+    with pytest.raises(RequestError, match="dataset=folder has no subsets to train and to validate on"):
+        TrainingJob(config, ("folder", "tpn"))
 
 
 def test_two_processes_do_not_train_the_same(configured, capsys):
     from filelock import FileLock
 
-    training = Training(configured(), ("jhmdb21", "tpn"))
+    training = TrainingJob(configured(), ("jhmdb21", "tpn"))
     training.folder.mkdir(parents=True)
     with FileLock(training.folder / ".lock"):
         assert training.run() == 0
@@ -434,7 +494,7 @@ def etri(root, n_subjects=6):
             write_video(root / f"A00{action}_P00{subject}_G001_C001.mp4", frames, fps=15)
 
 
-def test_folds_are_trained_apart_and_told_together(tmp_path, capsys):
+def test_folds_are_trained_apart_and_reported_together(tmp_path, capsys):
     root = tmp_path / "etri"
     root.mkdir()
     etri(root)
@@ -453,16 +513,17 @@ def test_folds_are_trained_apart_and_told_together(tmp_path, capsys):
             return compose("train", overrides=[*given, *overrides])
 
     with pytest.raises(
-        RequestError, match="split in 3 folds; choose one with fold=0, or train them all with -m fold=0,1,2"
+        RequestError, match="split into 3 folds; choose one with fold=0, or train all of them with -m fold=0,1,2"
     ):
-        Training(configured(), ("etri_activity3d", "tpn"))
+        TrainingJob(configured(), ("etri_activity3d", "tpn"))
     with pytest.raises(RequestError, match="give the fold of a training as fold=1, not as dataset.fold"):
-        Training(configured("dataset.fold=1"), ("etri_activity3d", "tpn"))
+        TrainingJob(configured("dataset.fold=1"), ("etri_activity3d", "tpn"))
     accuracies: list[float] = []
     for fold in range(3):
-        training = Training(configured(f"fold={fold}"), ("etri_activity3d", "tpn"))
-        learned, judged = ({video.id for video in part.videos()} for part in training._parts)
-        assert len(learned) == 8 and len(judged) == 4 and not learned & judged
+        training = TrainingJob(configured(f"fold={fold}"), ("etri_activity3d", "tpn"))
+        split = training.split
+        learned, held_out = ({video.id for video in part.videos()} for part in (split.training, split.validation))
+        assert len(learned) == 8 and len(held_out) == 4 and not learned & held_out
         assert training.run() == 0
         assert training.folder == tmp_path / "outputs/default/training/etri_activity3d/tpn" / f"fold{fold}"
         accuracies.append(json.loads((training.folder / "accuracy.json").read_text())["top1"])
@@ -473,45 +534,45 @@ def test_folds_are_trained_apart_and_told_together(tmp_path, capsys):
     assert f"| mean ± sd of 3 | | | {mean:.1f} ± {sd:.1f} |" in table
     assert pd.read_csv(training.parent / "accuracy.csv").top1.tolist() == pytest.approx(accuracies)
     assert (training.parent / "config.py").exists()
-    other = Training(configured("fold=2", "training.epochs=1", "name=other"), ("etri_activity3d", "tpn"))
+    other = TrainingJob(configured("fold=2", "training.epochs=1", "name=other"), ("etri_activity3d", "tpn"))
     shutil.copytree(training.parent / "fold0", other.parent / "fold0")
     assert other.run() == 0
-    assert "fold0 was trained in another way and is left out" in capsys.readouterr().out
+    assert "fold0 was trained with another configuration and is left out" in capsys.readouterr().out
     assert pd.read_csv(other.parent / "accuracy.csv").fold.tolist() == [2]
 
 
-def test_drawn_videos_are_held_out_from_those_to_learn_from(tmp_path):
+def test_drawn_validation_videos_are_others_than_the_training_videos(tmp_path):
     from lavx.datasets.shapes import Shapes
 
     library.load()
     view = View(library.read_config(checkpoints.config_file("lavx:shapes_tpn.py")), "tpn", "x")
-    learned, judged = (trainer.DrawnClips(Shapes(tmp_path), view, 0, split, 3) for split in (1, 2))
+    learned, held_out = (DrawnClips(Shapes(tmp_path), view, 0, split, 3) for split in (1, 2))
     assert learned[0]["inputs"].shape == (1, 3, 8, 64, 64)
     assert torch.equal(learned[1]["inputs"], learned[1]["inputs"])
-    assert not torch.equal(learned[0]["inputs"], judged[0]["inputs"])
+    assert not torch.equal(learned[0]["inputs"], held_out[0]["inputs"])
     assert not torch.equal(learned[0]["inputs"], learned[1]["inputs"])
 
 
-def test_schedules_of_the_configs_are_moved_in_proportion():
+def test_schedules_of_the_configs_are_scaled():
     step = dict(type="MultiStepLR", begin=0, end=100, milestones=[50, 75, 90], by_epoch=True)
-    assert trainer._stretched(step, 0.1) == step | dict(end=10, milestones=[5, 8, 9])
+    assert optimization.stretched(step, 0.1) == step | dict(end=10, milestones=[5, 8, 9])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("net", sorted(PUBLISHED))
 def test_the_published_networks_are_fine_tuned_at_full_size(net, jhmdb, tmp_path, capsys):
-    """From weights of the Kinetics 400 exact shape, all is taken over but the classifying layers."""
+    """From weights of the Kinetics 400 exact shape, all is taken over but the classification layers."""
     settings = library.read_config(PUBLISHED[net])
     torch.manual_seed(1)
     published = library.build_recognizer(settings.model).state_dict()
     file = tmp_path / "kinetics.pth"
     torch.save({"state_dict": published}, file)
 
-    new = library.build_recognizer(trainer.with_classes(settings, 2).model)
+    new = library.build_recognizer(with_classes(settings, 2).model)
     fresh = {name: value.clone() for name, value in new.state_dict().items()}
-    trainer.begin_with(new, published, str(file))
+    begin_with(new, InitialWeights(published, str(file)))
     replaced = {name for name, value in new.state_dict().items() if not torch.equal(value, published[name])}
-    assert replaced == {name for name in fresh if trainer.classifying(name)}
+    assert replaced == {name for name in fresh if is_classification_layer(name)}
     assert all(torch.equal(new.state_dict()[name], fresh[name]) for name in replaced)
 
     overrides = [
@@ -531,7 +592,7 @@ def test_the_published_networks_are_fine_tuned_at_full_size(net, jhmdb, tmp_path
         training, status = train(compose("train", overrides=overrides), net)
     assert status == 0 and f"1 steps of 2 on cpu, from {file}" in capsys.readouterr().out
     learned = stored(training.folder)["state_dict"]
-    moved = [name for name, _ in new.named_parameters() if not trainer.classifying(name)]
+    moved = [name for name, _ in new.named_parameters() if not is_classification_layer(name)]
     change = max(float((learned[name].float() - published[name].float()).abs().max()) for name in moved)
     assert 0 < change < 10  # one step of training was taken
     assert learned["cls_head.fc_cls.weight"].shape[0] == 2

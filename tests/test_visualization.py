@@ -67,12 +67,12 @@ def test_alpha_zero_returns_the_frames(component, blend, frames, heatmap):
 
 
 @pytest.mark.parametrize("amount", [0.1, 0.3, 0.5, 1.0])
-@pytest.mark.parametrize(("component", "worth"), [(Heatmap, lambda h: h - h.min()), (PosNeg, np.abs)])
-def test_top_fraction_keeps_that_share(component, worth, amount, bright, heatmap):
+@pytest.mark.parametrize(("component", "importance"), [(Heatmap, lambda h: h - h.min()), (PosNeg, np.abs)])
+def test_top_fraction_keeps_that_share(component, importance, amount, bright, heatmap):
     kept = stays(component, bright, heatmap, keep="top_fraction", amount=amount, sign="both")
     assert kept.sum() == round(amount * heatmap.size)
     if amount < 1:
-        assert worth(heatmap)[kept].min() > worth(heatmap)[~kept].max()
+        assert importance(heatmap)[kept].min() > importance(heatmap)[~kept].max()
 
 
 def test_top_fraction_keeps_ties_together(bright):
@@ -88,7 +88,7 @@ def test_top_fraction_drops_the_negative_ones(bright, heatmap):
     assert (kept == (heatmap > 0)).all()
 
 
-def test_threshold_is_relative_to_the_largest_worth(bright, heatmap):
+def test_threshold_is_relative_to_the_largest_importance(bright, heatmap):
     kept = stays(Heatmap, bright, heatmap, keep="threshold", amount=0.4)
     assert (kept == (heatmap >= 0.4 * heatmap.max())).all()
     kept = stays(PosNeg, bright, heatmap, keep="threshold", amount=0.4)
@@ -98,9 +98,9 @@ def test_threshold_is_relative_to_the_largest_worth(bright, heatmap):
 @pytest.mark.parametrize("amount", [0.2, 0.5, 0.9])
 def test_cumulative_keeps_the_smallest_set_that_holds_the_share(amount, bright, heatmap):
     kept = stays(Heatmap, bright, heatmap, keep="cumulative", amount=amount)
-    worth = np.maximum(heatmap.astype(np.float64), 0)
-    assert worth[kept].sum() >= amount * worth.sum()
-    assert worth[kept].sum() - worth[kept].min() < amount * worth.sum()
+    importance = np.maximum(heatmap.astype(np.float64), 0)
+    assert importance[kept].sum() >= amount * importance.sum()
+    assert importance[kept].sum() - importance[kept].min() < amount * importance.sum()
 
 
 def test_cumulative_of_everything_keeps_everything_positive(bright, heatmap):
@@ -192,11 +192,13 @@ def test_scale_tells_the_ends(component):
         ({"keep": "best"}, "keep must be one of all, top_fraction, threshold, cumulative, got 'best'"),
         ({"sign": "negative"}, "sign must be one of positive, both, got 'negative'"),
         ({"blend": "add"}, "blend must be one of alpha, highlight, got 'add'"),
-        ({"amount": 0}, r"amount is a share and must be in \(0, 1\], got 0"),
-        ({"amount": 30}, r"amount is a share and must be in \(0, 1\], got 30"),
-        ({"amount": "0.3"}, r"amount is a share and must be in \(0, 1\], got '0.3'"),
-        ({"alpha": -0.1}, r"alpha is an opacity and must be in \[0, 1\], got -0.1"),
-        ({"alpha": float("nan")}, r"alpha is an opacity and must be in \[0, 1\], got nan"),
+        ({"amount": 0}, r"amount must be a fraction in \(0, 1\], got 0"),
+        ({"amount": 30}, r"amount must be a fraction in \(0, 1\], got 30"),
+        ({"amount": "0.3"}, r"amount must be a fraction in \(0, 1\], got '0.3'"),
+        ({"alpha": -0.1}, r"alpha must be in \[0, 1\], got -0.1"),
+        ({"alpha": float("nan")}, r"alpha must be in \[0, 1\], got nan"),
+        ({"amount": True}, r"amount must be a fraction in \(0, 1\], got True"),
+        ({"keep": ["all"]}, r"keep must be one of .*, got \['all'\]"),
         ({"stretch": "yes"}, "stretch must be true or false, got 'yes'"),
         ({"colormap": "rainbows"}, r"colormap must be heat or magenta_green .* got 'rainbows'"),
     ],

@@ -19,6 +19,7 @@ class ToyNetwork:
     """It looks at mean colors."""
 
     name = "toy"
+    output = "logits"
     weights: dict = {"file": None, "sha256": None}
 
     def __init__(self, classes, scale: float = 0.05) -> None:
@@ -27,7 +28,7 @@ class ToyNetwork:
         generator = torch.Generator().manual_seed(0)
         self.weight = scale * torch.randn(8, 3, len(self.classes), generator=generator)
 
-    def read(self, path: str | Path) -> Clip:
+    def read(self, path: str | Path, start: float | None = None, end: float | None = None) -> Clip:
         info = probe(path)
         indices = tuple(range(0, 16, 2))
         frames = read_frames(path, indices)[:, :80:5, 16:96:5]

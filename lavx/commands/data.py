@@ -1,4 +1,4 @@
-"""`lavx data`: what a dataset holds, what is missing, what cannot be read, and a look at it."""
+"""`lavx data`: what a dataset holds, what is missing, what cannot be read, and a contact sheet."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from lavx.errors import RequestError, check_whole
 if TYPE_CHECKING:
     from lavx.datasets.base import Video
     from lavx.datasets.layouts import Inventory
+    from lavx.experiments.settings import Settings
     from lavx.video import VideoInfo
 
 _MOST_LINES = 20  # of the same kind
@@ -29,14 +30,20 @@ _MOST_LINES = 20  # of the same kind
 def main(config: DictConfig) -> int:
     """Check the dataset that Hydra composed; returns the exit status."""
     choice = HydraConfig.get().runtime.choices["dataset"]
-    return guarded(lambda: check_dataset(config, choice))
+
+    def job() -> int:
+        from lavx.experiments.compose import settings
+
+        return check_dataset(settings(config), choice)
+
+    return guarded(job)
 
 
-def check_dataset(config: DictConfig, name: str) -> int:
+def check_dataset(config: Settings, name: str) -> int:
     """Print what a dataset holds, and write `videos.csv` and `contact_sheet.png` to `<outputs>/data/<name>`."""
     from lavx.datasets import check
     from lavx.drawing.contact_sheet import draw_contact_sheet
-    from lavx.experiments.cell import build
+    from lavx.experiments.compose import build
 
     check_whole(config, "limit", 1, or_null=True)
     for key, least in (("sheet", 1), ("workers", 1), ("seed", 0)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
@@ -13,36 +13,36 @@ from omegaconf import DictConfig
 from lavx.commands import OK, guarded
 from lavx.errors import RequestError, check_whole
 
+if TYPE_CHECKING:
+    from lavx.experiments.settings import Settings
+
 _STEPS = ("segmentation", "selection", "removal")
 
 
 def _options(step: str) -> dict[str, Any]:
     """Every option of one step of a method, built."""
-    from lavx.experiments.cell import build
+    from lavx.experiments.compose import build, settings
 
     group = f"method/{step}"
     names = GlobalHydra.instance().config_loader().get_group_options(group)
-    nodes = {name: hydra.compose("run", overrides=[f"{group}={name}"]).method[step] for name in names}
+    nodes = {name: settings(hydra.compose("run", overrides=[f"{group}={name}"])).method[step] for name in names}
     return {name: build(node, f"{group}={name}") for name, node in nodes.items()}
 
 
-def _gallery(config: DictConfig, dataset_name: str, net_name: str) -> int:
-    import torch
-
+def _gallery(config: Settings, dataset_name: str, net_name: str) -> int:
     from lavx.datasets.base import Video
     from lavx.drawing.gallery import draw_gallery
-    from lavx.experiments.cell import build, build_network, videos_of
+    from lavx.experiments.compose import build, build_network, settings, videos_of
     from lavx.experiments.held_out import prepare
-    from lavx.explainer import Seeds
-    from lavx.game import Scorer
+    from lavx.game import BatchSizes, ScoredClip, ScoreError, Seeds
     from lavx.video import VideoError
 
     check_whole(config, "n_frames", 1)
-    dataset = build(config.dataset, "dataset")
     methods = {
-        name: build(hydra.compose("run", overrides=[f"method={name}"]).method, f"method={name}")
+        name: build(settings(hydra.compose("run", overrides=[f"method={name}"])).method, f"method={name}")
         for name in config.methods
     }
+    dataset = build(config.dataset, "dataset")
     if config.video is None:
         video = videos_of(dataset)[0]
     else:
@@ -51,11 +51,15 @@ def _gallery(config: DictConfig, dataset_name: str, net_name: str) -> int:
     try:
         prepare(network, dataset, video)
         clip = network.read(video.path)
-        scorer = Scorer(network, config.batch_size)
-    except (VideoError, OSError, ValueError) as error:
+        scored = ScoredClip(
+            network,
+            clip.frames,
+            classes=network.classes or dataset.classes,
+            batches=BatchSizes(network, config.batch_size),
+            seeds=Seeds(config.seed, video.id),
+        )
+    except (VideoError, ScoreError, OSError, ValueError) as error:
         raise RequestError(str(error)) from error
-    logits = network(torch.from_numpy(clip.frames).to(network.device).float()[None])
-    target = int(logits[0].argmax())
     folder = Path(config.outputs) / config.name / "gallery" / f"{video.id}-{net_name}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -63,13 +67,11 @@ def _gallery(config: DictConfig, dataset_name: str, net_name: str) -> int:
         raise RequestError(f"cannot write to {folder} ({error.strerror}); set outputs=/some/folder") from error
     files = draw_gallery(
         folder,
-        clip.frames,
+        scored,
         clip.geometry.seconds,
-        (target, dataset.classes[target]),
+        (scored.classes or ())[scored.target],
         {step: _options(step) for step in _STEPS},
         methods,
-        scorer,
-        Seeds(config.seed, video.id),
         config.n_frames,
     )
     for file in files:
@@ -81,4 +83,10 @@ def _gallery(config: DictConfig, dataset_name: str, net_name: str) -> int:
 def main(config: DictConfig) -> int:
     """Draw the gallery as Hydra composed it; returns the exit status."""
     choices = HydraConfig.get().runtime.choices
-    return guarded(lambda: _gallery(config, choices["dataset"], choices["net"]))
+
+    def job() -> int:
+        from lavx.experiments.compose import settings
+
+        return _gallery(settings(config), choices["dataset"], choices["net"])
+
+    return guarded(job)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hydra
 from omegaconf import DictConfig
@@ -11,17 +12,26 @@ from omegaconf import DictConfig
 from lavx.commands import OK, guarded
 from lavx.errors import RequestError, check_whole
 
+if TYPE_CHECKING:
+    from lavx.experiments.settings import Settings
+
 _MOST_LINES = 12
 
 
 @hydra.main(version_base="1.3", config_path="pkg://lavx.conf", config_name="report")
 def main(config: DictConfig) -> int:
     """Write the report that Hydra composed; returns the exit status."""
-    return guarded(lambda: report(config))
+
+    def job() -> int:
+        from lavx.experiments.compose import settings
+
+        return report(settings(config))
+
+    return guarded(job)
 
 
-def report(config: DictConfig) -> int:
-    """Write `<outputs>/<name>/report/` and say what became of the claims and what is missing."""
+def report(config: Settings) -> int:
+    """Write `<outputs>/<name>/report/` and print the verdicts on the claims and what is missing."""
     from lavx.report import write_report
 
     check_whole(config, "panels", 0, or_null=True)
@@ -44,7 +54,7 @@ def report(config: DictConfig) -> int:
     )
     counts = Counter(item.verdict.status for item in made.checked)
     print("Claims: " + "; ".join(f"{status}: {n}" for status, n in counts.items()))
-    for heading, lines in (("Missing", study.missing), ("Failed", study.failures)):
+    for heading, lines in (("Missing", study.missing), ("Failed", study.failures), ("Not drawn", made.notes)):
         if lines:
             print(f"{heading}:")
             print("\n".join(f"  {line}" for line in lines[:_MOST_LINES]))

@@ -1,10 +1,10 @@
-"""`lavx select`: draw videos that all networks classify right."""
+"""`lavx select`: draw videos that all networks classify correctly."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -13,9 +13,18 @@ from omegaconf import DictConfig
 from lavx.commands import OK, SOME_FAILED, guarded
 from lavx.errors import check_whole
 
+if TYPE_CHECKING:
+    from lavx.experiments.settings import Settings
 
-def _select(config: DictConfig, dataset_name: str, dataset_overrides: list[str]) -> int:
-    from lavx.experiments.cell import build, build_network, videos_of
+
+def _quoted(value: object) -> str:
+    """A value as Hydra's grammar takes it, whatever is in it."""
+    escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _select(config: Settings, dataset_name: str, dataset_overrides: list[str]) -> int:
+    from lavx.experiments.compose import build, build_network, settings, videos_of
     from lavx.experiments.video_selection import select
 
     check_whole(config, "n_videos", 1)
@@ -24,8 +33,8 @@ def _select(config: DictConfig, dataset_name: str, dataset_overrides: list[str])
 
     def builder(net: str) -> Callable[[], Any]:
         shared = [f"device={config.device}", f"precision={config.precision}"]
-        run = hydra.compose("run", overrides=[*dataset_overrides, f"net={net}", *shared])
-        run.name, run.outputs, run.trained = config.name, config.outputs, config.trained
+        folders = [f"{key}={_quoted(config[key])}" for key in ("name", "outputs", "trained")]
+        run = settings(hydra.compose("run", overrides=[*dataset_overrides, f"net={net}", *shared, *folders]))
         return lambda: build_network(run, (dataset_name, net), dataset, videos, f"net={net}")
 
     networks = {net: builder(net) for net in config.nets}
@@ -33,11 +42,11 @@ def _select(config: DictConfig, dataset_name: str, dataset_overrides: list[str])
     selection = select(videos, networks, config.n_videos, config.seed, folder, dataset_name, dataset)
     n = len(selection["videos"])
     print(
-        f"{n} of {selection['drawn']} drawn videos are classified right by all of {', '.join(config.nets)} "
+        f"{n} of {selection['drawn']} drawn videos are classified correctly by all of {', '.join(config.nets)} "
         f"({selection['unreadable']} unreadable). Selection: {folder / (dataset_name + '.json')}"
     )
     if n < config.n_videos:
-        print(f"lavx: only {n} of the {config.n_videos} videos asked for; the dataset has no more.")
+        print(f"lavx: only {n} of the {config.n_videos} videos wanted; the dataset has no more.")
         return SOME_FAILED
     return OK
 
@@ -47,4 +56,10 @@ def main(config: DictConfig) -> int:
     """Select videos as Hydra composed it; returns the exit status."""
     runtime = HydraConfig.get()
     overrides = [o for o in runtime.overrides.task if o.lstrip("+~").startswith("dataset")]
-    return guarded(lambda: _select(config, runtime.runtime.choices["dataset"], overrides))
+
+    def job() -> int:
+        from lavx.experiments.compose import settings
+
+        return _select(settings(config), runtime.runtime.choices["dataset"], overrides)
+
+    return guarded(job)

@@ -1,4 +1,4 @@
-"""`lavx train`: fit a network to a dataset, or to one of its folds."""
+"""`lavx train`: train a network on a dataset, or on all folds of it but one."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ def _main(config: DictConfig) -> int:
 
     def job() -> int:
         begin_job(config.threads)
+        from lavx.experiments.compose import settings
         from lavx.experiments.training import run_training
 
-        return run_training(config, choices["dataset"], choices["net"])
+        return run_training(settings(config), choices["dataset"], choices["net"])
 
     return guarded(job)
 

@@ -19,11 +19,15 @@ class Video:
         id: its name within the dataset; also that of its folder in a run folder.
         path: the video file.
         label: the right class, an index into the dataset's `classes`; None where unknown.
+        start: second of the file at which the video begins; None for its start.
+        end: second at which it ends; None for its end.
     """
 
     id: str
     path: Path
     label: int | None
+    start: float | None = None
+    end: float | None = None
 
 
 class Dataset(Protocol):

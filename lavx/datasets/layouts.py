@@ -199,6 +199,11 @@ def _key(name: str) -> str:
     return re.sub(r"[\W_]+", "", name.casefold())
 
 
+def has_shipped_names(name: str) -> bool:
+    """Whether lavx knows the class names of a dataset."""
+    return (_LABELS / f"{name}.txt").is_file()
+
+
 def shipped_names(name: str) -> tuple[str, ...]:
     """The class names of a dataset that lavx knows, in the order of the networks' outputs."""
     return tuple((_LABELS / f"{name}.txt").read_text(encoding="utf-8").splitlines())

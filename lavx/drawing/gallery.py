@@ -1,6 +1,6 @@
-"""Pictures of what each option of each step does to one clip, a row an option.
+"""Pictures of what each option of each step does to one clip: a row for each option.
 
-They are the kind of picture that figures 2 to 7 of Gaya-Morey et al. 2024 (arXiv 2401.11796) show:
+As in figures 2 to 7 of Gaya-Morey et al. 2024 (arXiv 2401.11796):
 segmentations side by side, coalitions by selection, removals, and the methods' perturbations and explanations.
 """
 
@@ -16,11 +16,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from skimage.segmentation import mark_boundaries
 
-from lavx.experiments.segmentation_cache import Segmentation
-from lavx.explainer import Explainer, Removal, Seeds
-from lavx.game import Scorer, Stopwatch
-from lavx.methods.regions import LabelRegions, Regions
-from lavx.methods.sampling import Budget, Selection
+from lavx.explainer import Explainer
+from lavx.game import ScoredClip, Seeds
+from lavx.methods.regions import LabelRegions
+from lavx.methods.sampling import All, Budget
+from lavx.types import Drawable, Regions, Removal, Sampling, Segmentation, Selection
 
 Row = tuple[str, Sequence[NDArray[np.uint8]]]
 
@@ -98,10 +98,8 @@ def selection_rows(
     rows: list[Row] = []
     middle = len(clip) // 2
     for name, selection in selections.items():
-        if "budget" in selection.samplings:
-            drawn = Budget(1000)(selection, regions.n_regions, seeds.numpy("sampling")).kept
-        else:
-            drawn = selection.enumerate(regions.n_regions).kept
+        sampling: Sampling = Budget(1000) if isinstance(selection, Drawable) else All()
+        drawn = next(sampling.rounds(selection, regions.n_regions, seeds.numpy("sampling"))).kept
         chosen = drawn[np.linspace(0, len(drawn) - 1, n_shown).round().astype(int)]
         masks = regions.masks(torch.from_numpy(chosen))[:, middle].numpy()
         rows.append(
@@ -127,76 +125,64 @@ def removal_rows(
     return rows
 
 
-def method_rows(
-    clip: NDArray[np.uint8],
-    methods: Mapping[str, Explainer],
-    target: int,
-    scorer: Scorer,
-    seeds: Seeds,
-    shown: NDArray[np.intp],
-) -> list[Row]:
+def method_rows(clip: ScoredClip, methods: Mapping[str, Explainer], shown: NDArray[np.intp]) -> list[Row]:
     """For each method one of its perturbed clips, and its explanation of the target."""
-    rows: list[Row] = [("the clip", [clip[t] for t in shown])]
+    rows: list[Row] = [("the clip", [clip.frames[t] for t in shown])]
     for name, method in methods.items():
-        explanation = method(clip, target, scorer, seeds, Stopwatch(scorer.device))
-        regions = explanation.regions
-        coalitions = method.sampling(method.selection, regions.n_regions, seeds.numpy("sampling"))
-        kept = torch.from_numpy(coalitions.kept[[len(coalitions.kept) // 2]]).to(scorer.device)
-        frames = torch.from_numpy(clip).to(scorer.device).float()
-        fill = method.removal.prepare(frames, regions, seeds.torch("removal"))
+        result = method(clip)
+        regions = result.regions
+        kept = torch.from_numpy(result.coalitions.kept[[result.n_samples // 2]]).to(clip.device)
+        fill = method.removal.prepare(clip.tensor, regions, clip.seeds.torch("removal"))
         rows.append((f"{name}\na perturbed clip", list(_bytes(fill(regions.masks(kept)))[0][shown])))
-        overlay = method.visualization(clip, explanation.heatmap)
-        words = f"{name}\nthe explanation\n{regions.n_regions} regions\n{explanation.n_samples} samples"
+        overlay = method.visualization(clip.frames, result.heatmap)
+        words = f"{name}\nthe explanation\n{regions.n_regions} regions\n{result.n_samples} samples"
         rows.append((words, list(overlay[shown])))
     return rows
 
 
 def draw_gallery(
     folder: Path,
-    clip: NDArray[np.uint8],
+    clip: ScoredClip,
     seconds: Sequence[float],
-    target: tuple[int, str],
+    target: str,
     steps: Mapping[str, Mapping[str, Any]],
     methods: Mapping[str, Explainer],
-    scorer: Scorer,
-    seeds: Seeds,
     n_frames: int,
 ) -> list[Path]:
     """Draw all pictures of one clip into `folder`; returns the files.
 
     Args:
         folder: must be there.
-        clip: uint8 (T, H, W, 3).
+        clip: the clip and its network.
         seconds: where in the video each frame lies.
-        target: index and name of the explained class.
+        target: name of the explained class.
         steps: for "segmentation", "selection" and "removal" the options by name.
         methods: the methods by name.
-        scorer: the network and how it is fed.
-        seeds: the video's random streams.
         n_frames: frames shown a row.
     """
-    shown = _frames(n_frames, len(clip))
+    shown = _frames(n_frames, len(clip.frames))
     columns = [f"{seconds[t]:.2f} s" for t in shown]
-    regions = steps["segmentation"]["slic"](clip, seeds.numpy("segmentation"))
+    frames, seeds = clip.frames, clip.seeds
+    regions = steps["segmentation"]["slic"](frames, seeds.numpy("segmentation"))
     pictures: dict[str, tuple[str, list[Row], Sequence[str]]] = {
         "segmentations": (
             "Segmentations",
-            segmentation_rows(clip, steps["segmentation"], seeds, shown),
+            segmentation_rows(frames, steps["segmentation"], seeds, shown),
             columns,
         ),
         "selections": (
             f"Selections: samples of {regions.n_regions} supervoxels, middle frame",
-            selection_rows(clip, regions, steps["selection"], seeds, n_frames),
+            selection_rows(frames, regions, steps["selection"], seeds, n_frames),
             [f"sample {i + 1}" for i in range(n_frames)],
         ),
         "removals": (
             "Removals: the same half of the supervoxels",
-            removal_rows(clip, regions, steps["removal"], seeds, shown),
+            removal_rows(frames, regions, steps["removal"], seeds, shown),
             columns,
         ),
         "methods": (
-            f"Methods: why {target[1]}?",
-            method_rows(clip, methods, target[0], scorer, seeds, shown),
+            f"Methods: why {target}?",
+            method_rows(clip, methods, shown),
             columns,
         ),
     }

@@ -10,17 +10,17 @@ from matplotlib.figure import Figure
 
 _INK, _SOFT = "#222222", "#666666"
 _LOSS, _TOP1, _TOP5, _SCORE = "#0072b2", "#d55e00", "#e69f00", "#009e73"
-_SMOOTHED = 40  # parts of the course over which the loss is averaged for the eye
+_SMOOTHED = 40  # the loss is averaged over a 40th of the training
 
 
 def draw_curves(file: Path, history: pd.DataFrame, title: str, top5: bool) -> None:
-    """Write a PNG: the loss on the left, what the held-out videos say on the right.
+    """Write a PNG: the loss on the left, accuracy and score on the held-out videos on the right.
 
     Args:
         file: the PNG; its folder must exist.
         history: columns step, loss, top1, top5, median_score; NaN where a step has none.
-        title: the line above.
-        top5: whether to draw it, which says nothing of few classes.
+        title: of the picture.
+        top5: whether to draw top-5 accuracy, which means nothing with few classes.
     """
     figure = Figure(figsize=(9, 3.4), dpi=130, facecolor="white", layout="constrained")
     figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, color=_INK)
@@ -33,16 +33,24 @@ def draw_curves(file: Path, history: pd.DataFrame, title: str, top5: bool) -> No
     left.set_ylabel("training loss", fontsize=8.5, color=_SOFT)
     left.set_ylim(bottom=0)
 
-    looks = history[history.top1.notna()]
+    validations = history[history.top1.notna()]
     lines = (
         ("top5", "top-5 accuracy", _TOP5),
         ("top1", "top-1 accuracy", _TOP1),
         ("median_score", "median score of the right class", _SCORE),
     )
     for name, words, color in lines if top5 else lines[1:]:
-        right.plot(looks.step, looks[name], color=color, marker="o", markersize=3.5, linewidth=1.5, label=words)
-    if len(looks):
-        best = looks.iloc[int(looks.top1.argmax())]
+        right.plot(
+            validations.step,
+            validations[name],
+            color=color,
+            marker="o",
+            markersize=3.5,
+            linewidth=1.5,
+            label=words,
+        )
+    if len(validations):
+        best = validations.iloc[int(validations.top1.argmax())]
         right.annotate(
             f"best {best.top1:.1%}",
             (best.step, best.top1),

@@ -1,4 +1,4 @@
-"""Progress on the terminal: a bar over the videos and one over the passes of the present video."""
+"""Progress on the terminal: a bar over the videos and one over the forward passes of the present video."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from types import TracebackType
 
 from tqdm import tqdm
 
+from lavx.types import Progress
 
-class Progress:
+
+class Bars:
     """Two bars with rate and time left; nothing but plain lines where stderr is not a terminal.
 
     Args:
@@ -21,7 +23,7 @@ class Progress:
         self._videos = tqdm(total=n_videos, desc=label, unit="video", disable=None, leave=False, position=0)
         self._passes: tqdm | None = None
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Bars:
         return self
 
     def __exit__(
@@ -30,12 +32,14 @@ class Progress:
         self._end_passes()
         self._videos.close()
 
-    def begin(self, label: str) -> Callable[[int], Callable[[int], object]]:
-        """A stage of the present video: give it the number of passes, tell what it returns of passes done."""
+    def of(self, video: str) -> Progress:
+        """The progress of one video: a bar for each of its stages."""
 
-        def start(total: int) -> Callable[[int], object]:
+        def start(stage: str, n_passes: int) -> Callable[[int], object]:
             self._end_passes()
-            self._passes = tqdm(total=total, desc=f"  {label}", unit="pass", disable=None, leave=False, position=1)
+            self._passes = tqdm(
+                total=n_passes, desc=f"  {video} {stage}", unit="pass", disable=None, leave=False, position=1
+            )
             return self._passes.update
 
         return start

@@ -1,4 +1,4 @@
-"""A training: a network fitted to a dataset, or to one of its folds, into one folder.
+"""`lavx train`: a network trained on a dataset, or on all folds of it but one, in one folder.
 
 <outputs>/<name>/training/<dataset>/
   lengths.jsonl          what each video holds, so that it is decoded for that once
@@ -8,7 +8,7 @@
     [fold<k>/]
       best.pth           the weights, as `net.checkpoint` takes them
       accuracy.json  history.csv  curves.png  config.yaml  environment.json  run.log
-      runner/            mmengine's own: checkpoints to go on from, log, TensorBoard's events
+      runner/            mmengine's own: checkpoints to resume from, log, TensorBoard's events
 """
 
 from __future__ import annotations
@@ -17,42 +17,52 @@ import errno
 import importlib.util
 import json
 import sys
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from filelock import FileLock, Timeout
-from omegaconf import DictConfig
 from tqdm import tqdm
 
-from lavx.datasets.base import Dataset, DrawnAnew, Video
-from lavx.datasets.lengths import lengths
 from lavx.drawing.learning_curves import draw_curves
 from lavx.errors import RequestError, check_whole
-from lavx.experiments import run_folder as results
-from lavx.experiments.cell import build, logging_to, videos_of
+from lavx.experiments import identity as identities
+from lavx.experiments import workers
+from lavx.experiments.compose import build
+from lavx.experiments.environment import environment
 from lavx.experiments.evaluation import TOP
+from lavx.experiments.log_files import logging_to
+from lavx.experiments.settings import Settings
+from lavx.experiments.training_data import TrainingData, split_dataset, training_data
+from lavx.experiments.training_folds import write_fold_table
+from lavx.experiments.training_history import read_history
 from lavx.files import write_text
 from lavx.networks.allocator import keep_freed_memory
 from lavx.networks.device import PRECISIONS, find_device
 from lavx.networks.openmmlab import checkpoints, library
 from lavx.networks.openmmlab.view import View
-from lavx.networks.training import trainer
-from lavx.networks.training.trainer import Recipe
-from lavx.video import VideoInfo
+from lavx.networks.training.checkpoints import last_checkpoint, read_meta
+from lavx.networks.training.fit import fit
+from lavx.networks.training.observer import Observer
+from lavx.networks.training.recipe import Recipe
+from lavx.networks.training.setup import TrainingSetup
+from lavx.networks.training.transfer import InitialWeights, begin_with, with_classes
 
 # Where a training happens, and what it leaves beside its weights: not what it computes.
-_NOT_PART_OF_A_TRAINING = ("name", "outputs", "device", "threads", "tensorboard")
-_HELD_OUT_PARTS = {"train": "test", None: "test"}  # what to judge by where the configuration's part says nothing
-_LOSSES_A_LINE = 10  # steps whose mean loss is one line of the history
-_SECONDS_A_WRITE = 20
+_OUTSIDE_IDENTITY = ("name", "outputs", "device", "threads", "tensorboard")
+_CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
-class Training:
+def run_training(config: Settings, dataset: str, net: str) -> int:
+    """Run the training of a composed configuration; returns the exit status."""
+    with workers.device(config.device) as device:
+        return TrainingJob(config, (dataset, net), device).run()
+
+
+class TrainingJob:
     """One dataset or fold and one network, ready to be trained.
 
     Args:
@@ -60,310 +70,235 @@ class Training:
         names: the dataset's and the network's parts of the folder.
         device: where to train; None leaves it to the configuration.
 
+    Attributes:
+        folder: of all that the training leaves.
+        parent: the same without the fold.
+        split: the datasets to train and to validate on.
+
     Raises:
-        RequestError: if anything asked for cannot be done.
+        RequestError: if the request is invalid.
     """
 
-    def __init__(self, config: DictConfig, names: tuple[str, str], device: str | None = None) -> None:
+    def __init__(self, config: Settings, names: tuple[str, str], device: str | None = None) -> None:
         check_whole(config, "seed", 0)
         check_whole(config, "fold", 0, or_null=True)
         self.config = config
         self.names = names
         self.recipe: Recipe = build(config.training, "training")
-        self.identity = results.identity(config, _NOT_PART_OF_A_TRAINING)
-        self.identity["training"].pop("workers", None)
-        self.identity["net"] = {key: self.identity["net"][key] for key in ("config", "checkpoint")}
-        if config.tensorboard and importlib.util.find_spec("tensorboard") is None:
-            raise RequestError(
-                "tensorboard=true needs the package tensorboard: pip install tensorboard, or leave it away"
-            )
-        self.place = self._place(config.device if device is None else device)
+        self.identity = _identity(config)
+        _check_tensorboard(config.tensorboard)
+        self.device = _training_device(config.device if device is None else device, config.precision)
         self.parent = Path(config.outputs) / config.name / "training" / Path(*names)
         self.folder = self.parent if config.fold is None else self.parent / f"fold{config.fold}"
-        self._parts = self._datasets()
+        self.split = split_dataset(config, names[0])
+
+    @property
+    def title(self) -> str:
+        """What is trained, for messages and pictures."""
+        fold = "" if self.config.fold is None else f" fold {self.config.fold}"
+        return " ".join(self.names) + fold
 
     def run(self) -> int:
         """Train unless it is done already; returns the exit status."""
+        lock = self._acquire()
+        if lock is None:
+            print(f"Another process is training {self.title}: {self.folder}")
+            return 0
+        try:
+            with self._errors_as_requests(), logging_to(self.folder / "run.log"):
+                return self._run()
+        finally:
+            lock.release()
+
+    def _acquire(self) -> FileLock | None:
+        """The lock of the folder; None if another process has it."""
+        lock = FileLock(self.folder / ".lock")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.folder / ".lock")
             lock.acquire(timeout=0)
         except Timeout:
-            print(f"Another process is training {self._title()}: {self.folder}")
-            return 0
+            return None
         except OSError as error:
             raise RequestError(f"cannot write to {self.folder} ({error.strerror}); set outputs=...") from error
+        return lock
+
+    @contextmanager
+    def _errors_as_requests(self) -> Iterator[None]:
+        """Say what to do about a full disk, a small GPU and a diverging loss."""
         try:
-            with logging_to(self.folder / "run.log"):
-                return self._run()
+            yield
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+            if error.errno not in _CANNOT_WRITE:
                 raise
             raise RequestError(
-                f"cannot write to {self.folder} ({error.strerror}). The same command goes on from the last "
+                f"cannot write to {self.folder} ({error.strerror}). The same command resumes from the last "
                 "checkpoint once there is room."
             ) from error
         except torch.OutOfMemoryError as error:
             raise RequestError(
-                f"{self._title()}: the GPU's memory is too small for {self.recipe.batch_size} clips a step; take "
-                f"a smaller training.batch_size, under another name=... or after deleting {self.folder}"
+                f"{self.title}: the GPU's memory is too small for {self.recipe.batch_size} clips a step; take a "
+                f"smaller training.batch_size, under another name=... or after deleting {self.folder}"
             ) from error
-        finally:
-            lock.release()
+        except FloatingPointError as error:
+            raise RequestError(
+                f"{self.title}: {error}; under another name=... or after deleting {self.folder}"
+            ) from error
 
     def _run(self) -> int:
-        if results.holds(self.folder, self.identity) and (self.folder / "accuracy.json").exists():
-            print(f"{self._title()} is trained already.")
-            return self._close()
-        library.load()
-        if self.place.type == "cpu":
-            keep_freed_memory()
-        dataset, held_out = self._parts
-        classes = dataset.classes
-        net = self.config.net
-        try:
-            settings = library.read_config(checkpoints.config_file(net.config))
-        except OSError as error:
-            raise RequestError(str(error)) from error
-        settings = trainer.with_classes(settings, len(classes))
-        start, weights_of = self._start(settings)
-        try:
-            view = View(settings, self.names[1], net.config)
-            clips, counts = self._clips(dataset, held_out, settings, view)
-        except ValueError as error:
-            raise RequestError(str(error)) from error
-        training = trainer.Training(
-            folder=self.folder / "runner",
-            settings=settings,
-            recipe=self.recipe,
-            training=clips[0],
-            held_out=clips[1],
-            seed=self.config.seed,
-            device=self.place,
-            precision=self.config.precision,
-            start=start,
-            drawn=isinstance(dataset, DrawnAnew),
-            tensorboard=self.config.tensorboard,
-            classes=tuple(classes),
-            about={
-                "dataset": self.names[0],
-                "network": self.names[1],
-                "fold": self.config.fold,
-                "seed": self.config.seed,
-                "start": weights_of["file"],
-                **counts,
-            },
-        )
-        try:
-            trainer.check(training)
-        except ValueError as error:
-            raise RequestError(str(error)) from error
-        environment = results.environment(weights_of, str(self.place), self.config.seed)
-        results.claim(self.folder, self.identity, environment)
-        write_text(self.parent / "config.py", _dumped(settings))
+        if identities.holds(self.folder, self.identity) and (self.folder / "accuracy.json").exists():
+            print(f"{self.title} is trained already.")
+            return self._report()
+        setup, weights = self._setup()
+        identities.claim(self.folder, self.identity, environment(weights, str(self.device), self.config.seed))
+        write_text(self.parent / "config.py", _config_text(setup.settings))
         print(
-            f"{self._title()}: {counts['n_training']} videos to learn from, {counts['n_held_out']} held out, "
-            f"{len(classes)} classes, {training.total_steps} steps of {self.recipe.batch_size} on {self.place}, "
-            f"from {weights_of['file']}",
+            f"{self.title}: {setup.about['n_training']} training videos, {setup.about['n_held_out']} held-out "
+            f"videos, {len(setup.classes)} classes, {setup.total_steps} steps of {self.recipe.batch_size} on "
+            f"{self.device}, from {weights['file']}",
             flush=True,
         )
         try:
-            self._fit(training)
+            self._fit(setup)
         except KeyboardInterrupt:
             print(
-                f"\nlavx: interrupted. The same command goes on from the last checkpoint in {self.folder}.",
+                f"\nlavx: interrupted. The same command resumes from the last checkpoint in {self.folder}.",
                 file=sys.stderr,
             )
             return 130
-        except FloatingPointError as error:
-            raise RequestError(
-                f"{self._title()}: {error}; under another name=... or after deleting {self.folder}"
-            ) from error
-        return self._close()
+        return self._report()
 
-    def _fit(self, training: trainer.Training) -> None:
-        history = _History(self.folder / "history.csv", training)
-        total, n_classes = training.total_steps, len(training.classes)
-        with tqdm(total=total, desc=self._title(), unit="step", disable=None, leave=False) as bar:
-
-            def stepped(iteration: int, loss: float) -> None:
-                history.stepped(iteration, loss)
-                bar.set_postfix_str(f"loss {loss:.3f}", refresh=False)
-                bar.update(iteration - bar.n)
-
-            def validated(epoch: int, iteration: int, values: dict[str, float]) -> None:
-                history.validated(iteration, values)
-                draw_curves(
-                    self.folder / "curves.png", history.table(), self._title(), len(training.classes) > TOP
-                )
-                at = f"epoch {epoch}" if epoch else f"step {iteration} of {total}"
-                words = f"{self._title()}, {at}: {_accuracy(values, n_classes)}"
-                tqdm.write(f"{words}, median score {values['median_score']:.3f}", file=sys.stdout)
-                sys.stdout.flush()
-
-            try:
-                trainer.fit(training, trainer.Observer(stepped, validated))
-            finally:
-                history.write()
-        meta = torch.load(self.folder / "best.pth", weights_only=True)["meta"]
-        write_text(self.folder / "accuracy.json", json.dumps(meta, indent=2) + "\n")
-
-    def _close(self) -> int:
-        """Say how good the best weights are, and the folds together."""
-        meta = json.loads((self.folder / "accuracy.json").read_text())
-        accuracy = _accuracy(meta, len(meta["classes"]))
-        looks = int(pd.read_csv(self.folder / "history.csv").top1.notna().sum())
-        best = f", the best of {looks} looks at them" if looks > 1 else ""
-        print(f"{self._title()}: {accuracy} on {meta['n_held_out']} held-out videos{best}")
-        if self.config.fold is not None:
-            print(_write_folds(self.parent, self.identity))
-        print(f"Results: {self.folder.resolve()}")
-        return 0
-
-    def _title(self) -> str:
-        fold = "" if self.config.fold is None else f" fold {self.config.fold}"
-        return " ".join(self.names) + fold
-
-    def _datasets(self) -> tuple[Dataset, Dataset]:
-        """The videos to learn from and those held out."""
-        node, fold = self.config.dataset, self.config.fold
-        if "fold" in node:
-            if fold is None and node.fold is None:
-                k = node.get("k", 5)
-                raise RequestError(
-                    f"dataset={self.names[0]} is split in {k} folds; choose one with fold=0, or train them all "
-                    f"with -m fold={','.join(map(str, range(k)))}"
-                )
-            if node.fold is not None and fold is None:
-                raise RequestError(f"give the fold of a training as fold={node.fold}, not as dataset.fold")
-        elif fold is not None:
-            raise RequestError(f"fold={fold}: dataset={self.names[0]} has no folds; leave fold away")
-        more = {} if fold is None else {"fold": fold}
-        if "part" not in node:
-            dataset = build(node, "dataset", **more)
-            if isinstance(dataset, DrawnAnew):
-                return dataset, dataset
-            raise RequestError(
-                f"dataset={self.names[0]} has no part to learn from and part to judge by; lavx train takes "
-                "datasets that have (dataset.part), or whose videos are drawn"
+    def _setup(self) -> tuple[TrainingSetup, dict[str, Any]]:
+        """What is trained, and the file and hash of the weights that it starts from."""
+        library.load()
+        if self.device.type == "cpu":
+            keep_freed_memory()
+        config, classes = self.config, self.split.training.classes
+        with _refused("net", OSError, ValueError):
+            settings = library.read_config(checkpoints.config_file(config.net.config))
+            settings = with_classes(settings, len(classes))
+            start, weights = self._start(settings)
+            view = View(settings, self.names[1], config.net.config)
+        with _refused("net", ValueError):
+            lengths_file = self.parent.parent / "lengths.jsonl"
+            data = training_data(self.split, self.names[0], self.recipe, settings, view, config.seed, lengths_file)
+        with _refused("training", ValueError):
+            setup = TrainingSetup(
+                folder=self.folder / "runner",
+                settings=settings,
+                recipe=self.recipe,
+                training=data.training,
+                validation=data.validation,
+                seed=config.seed,
+                device=self.device,
+                precision=config.precision,
+                start=start,
+                tensorboard=config.tensorboard,
+                classes=tuple(classes),
+                about=self._about(weights, data),
             )
-        held_out = _HELD_OUT_PARTS.get(node.part, node.part)
-        return build(node, "dataset", part="train", **more), build(node, "dataset", part=held_out, **more)
+        return setup, weights
 
-    def _clips(
-        self, dataset: Dataset, held_out: Dataset, settings: Any, view: View
-    ) -> tuple[tuple[trainer.Clips, trainer.Clips], dict[str, int]]:
-        """The clips to learn from and to judge by, and how many videos there are of each."""
-        seed = self.config.seed
-        if isinstance(dataset, DrawnAnew):
-            n_training = self.recipe.batch_size * (self.recipe.iterations or 0)
-            if not n_training:
-                raise RequestError(
-                    f"dataset={self.names[0]} is drawn anew for each step and has no epochs: set "
-                    "training.epochs=null training.iterations=1000"
-                )
-            n_held_out = dataset.n_held_out
-            drawn = (
-                trainer.DrawnClips(dataset, view, seed, trainer.TRAINING, n_training),
-                trainer.DrawnClips(dataset, view, seed, trainer.HELD_OUT, n_held_out),
-            )
-            return drawn, {"n_training": n_training, "n_held_out": n_held_out, "n_left_out": 0}
-        parts = [videos_of(dataset), videos_of(held_out)]
-        labeled = [[video for video in part if video.label is not None] for part in parts]
-        found = lengths(
-            [video for part in labeled for video in part],
-            self.parent.parent / "lengths.jsonl",
-            max(1, self.recipe.workers),
-        )
-        usable = [[video for video in part if _usable(video, found, view)] for part in labeled]
-        n_left_out = sum(map(len, parts)) - sum(map(len, usable))
-        if n_left_out:
-            reasons = [f"{info}" for info in found.values() if isinstance(info, str)]
-            example = f", such as {reasons[0]}" if reasons else ""
-            print(f"{n_left_out} videos are left out (unreadable, too short or without label){example}")
-        for part, what in zip(usable, ("to learn from", "to judge by"), strict=True):
-            if not part:
-                raise RequestError(f"dataset={self.names[0]} has no usable video {what}")
-        infos = {name: info for name, info in found.items() if isinstance(info, VideoInfo)}
-        clips = (
-            trainer.TrainingClips(usable[0], infos, settings, self.config.net.config, view.layout, seed),
-            trainer.HeldOutClips(usable[1], infos, view),
-        )
-        counts = {"n_training": len(usable[0]), "n_held_out": len(usable[1]), "n_left_out": n_left_out}
-        return clips, counts
+    def _about(self, weights: Mapping[str, Any], data: TrainingData) -> dict[str, Any]:
+        """What `best.pth` and `accuracy.json` say of the training."""
+        return {
+            "dataset": self.names[0],
+            "network": self.names[1],
+            "fold": self.config.fold,
+            "seed": self.config.seed,
+            "start": weights["file"],
+            "n_training": data.n_training,
+            "n_held_out": data.n_validation,
+            "n_left_out": data.n_left_out,
+        }
 
-    def _start(self, settings: Any) -> tuple[tuple[Mapping[str, torch.Tensor], str] | None, dict[str, Any]]:
-        """The weights to begin with, checked against the network; and where they come from."""
+    def _start(self, settings: Any) -> tuple[InitialWeights | None, dict[str, Any]]:
+        """The weights to start from, checked against the network; and their file and hash."""
         net = self.config.net
         if net.checkpoint == "random":
             return None, {"file": f"random (seed {self.config.seed})", "sha256": None}
-        try:
-            file = checkpoints.weights_file(net.config, net.checkpoint)
-            sha256 = checkpoints.check_hash(file)
-            content = checkpoints.read_checkpoint(file, net.trust_checkpoint)
-            trainer.begin_with(library.build_recognizer(settings.model), content["state_dict"], str(file))
-        except (OSError, ValueError) as error:
-            raise RequestError(str(error)) from error
-        return (content["state_dict"], str(file)), {"file": str(file), "sha256": sha256}
+        file = checkpoints.weights_file(net.config, net.checkpoint)
+        sha256 = checkpoints.check_hash(file)
+        content = checkpoints.read_checkpoint(file, net.trust_checkpoint)
+        start = InitialWeights(content["state_dict"], str(file))
+        begin_with(library.build_recognizer(settings.model), start)
+        return start, {"file": str(file), "sha256": sha256}
 
-    def _place(self, device: str) -> torch.device:
-        try:
-            place = find_device(device)
-        except ValueError as error:
-            raise RequestError(str(error)) from error
-        if self.config.precision not in PRECISIONS:
-            raise RequestError(f"precision must be one of {', '.join(PRECISIONS)}; got {self.config.precision}")
-        if self.config.precision != "fp32" and place.type != "cuda":
-            raise RequestError(
-                f"precision={self.config.precision} trains on a GPU only, and device={device} is {place.type} here"
-            )
-        return place
+    def _fit(self, setup: TrainingSetup) -> None:
+        checkpoint = last_checkpoint(setup)
+        resumed = 0 if checkpoint is None else checkpoint.step
+        history = read_history(self.folder / "history.csv", setup, resumed)
+        total, n_classes = setup.total_steps, len(setup.classes)
+        with tqdm(
+            total=total, initial=resumed, desc=self.title, unit="step", disable=None, leave=False
+        ) as progress:
 
+            def stepped(iteration: int, loss: float) -> None:
+                history.stepped(iteration, loss)
+                progress.set_postfix_str(f"loss {loss:.3f}", refresh=False)
+                progress.update(iteration - progress.n)
 
-class _History:
-    """The course of a training, in a file that a resumed one takes up where its checkpoint is."""
+            def validated(epoch: int, iteration: int, values: dict[str, float]) -> None:
+                history.validated(iteration, values)
+                draw_curves(self.folder / "curves.png", history.table(), self.title, n_classes > TOP)
+                when = f"epoch {epoch}" if epoch else f"step {iteration} of {total}"
+                accuracy = f"{_accuracy(values, n_classes)}, median score {values['median_score']:.3f}"
+                tqdm.write(f"{self.title}, {when}: {accuracy}", file=sys.stdout)
+                sys.stdout.flush()
 
-    def __init__(self, file: Path, training: trainer.Training) -> None:
-        self.file = file
-        self.training = training
-        self.rows: dict[int, dict[str, float]] = {}
-        self.losses: list[float] = []
-        if file.exists():
-            self.rows = {int(row["step"]): row for row in pd.read_csv(file).to_dict("records")}  # type: ignore[misc]
-        self._resumed = False
-        self._written = time.monotonic()
+            try:
+                fit(setup, Observer(stepped, validated), checkpoint)
+            finally:
+                history.write()
+        meta = read_meta(setup.best_file)
+        write_text(self.folder / "accuracy.json", json.dumps(meta, indent=2) + "\n")
 
-    def stepped(self, iteration: int, loss: float) -> None:
-        if not self._resumed:  # what was done after the checkpoint is done anew
-            self.rows = {step: row for step, row in self.rows.items() if step < iteration}
-            self._resumed = True
-        self.losses.append(loss)
-        if iteration % _LOSSES_A_LINE == 0 or iteration == self.training.total_steps:
-            self._add(iteration, {"loss": float(np.mean(self.losses))})
-            self.losses.clear()
-            if time.monotonic() - self._written > _SECONDS_A_WRITE:
-                self.write()
-
-    def validated(self, iteration: int, values: Mapping[str, float]) -> None:
-        self._add(iteration, dict(values))
-        self.write()
-
-    def write(self) -> None:
-        write_text(self.file, self.table().to_csv(index=False))
-        self._written = time.monotonic()
-
-    def table(self) -> pd.DataFrame:
-        columns = ["step", "epoch", "loss", "top1", "top5", "median_score"]
-        return pd.DataFrame([self.rows[step] for step in sorted(self.rows)]).reindex(columns=columns)
-
-    def _add(self, iteration: int, values: Mapping[str, float]) -> None:
-        epoch = round(iteration / self.training.steps_per_epoch, 4)
-        self.rows.setdefault(iteration, {"step": iteration, "epoch": epoch}).update(values)
+    def _report(self) -> int:
+        """Print the accuracy of the best weights, and the table of all folds."""
+        meta = json.loads((self.folder / "accuracy.json").read_text())
+        accuracy = _accuracy(meta, len(meta["classes"]))
+        n_validations = int(pd.read_csv(self.folder / "history.csv").top1.notna().sum())
+        best = f", the best of {n_validations} validations (optimistically biased)" if n_validations > 1 else ""
+        print(f"{self.title}: {accuracy} on {meta['n_held_out']} held-out videos{best}")
+        if self.config.fold is not None:
+            print(write_fold_table(self.parent, self.identity))
+        print(f"Results: {self.folder.resolve()}")
+        return 0
 
 
-def _usable(video: Video, found: Mapping[str, VideoInfo | str], view: View) -> bool:
-    info = found[video.id]
-    return isinstance(info, VideoInfo) and info.n_frames >= view.n_frames
+@contextmanager
+def _refused(key: str, *errors: type[Exception]) -> Iterator[None]:
+    """Say to which part of the configuration an error belongs."""
+    try:
+        yield
+    except errors as error:
+        raise RequestError(f"{key}: {error}") from error
+
+
+def _identity(config: Settings) -> dict[str, Any]:
+    """The part of the resolved configuration that decides what a training computes."""
+    identity = identities.identity(config, _OUTSIDE_IDENTITY)
+    identity["training"].pop("workers", None)
+    identity["net"] = {key: identity["net"][key] for key in ("config", "checkpoint")}
+    return identity
+
+
+def _check_tensorboard(wanted: bool) -> None:
+    if wanted and importlib.util.find_spec("tensorboard") is None:
+        raise RequestError(
+            "tensorboard=true needs the package tensorboard: pip install tensorboard, or set tensorboard=false"
+        )
+
+
+def _training_device(device: str, precision: str) -> torch.device:
+    try:
+        found = find_device(device)
+    except ValueError as error:
+        raise RequestError(str(error)) from error
+    if precision not in PRECISIONS:
+        raise RequestError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision}")
+    if precision != "fp32" and found.type != "cuda":
+        raise RequestError(f"precision={precision} trains on a GPU only, and device={device} is {found.type} here")
+    return found
 
 
 def _accuracy(values: Mapping[str, float], n_classes: int) -> str:
@@ -371,46 +306,11 @@ def _accuracy(values: Mapping[str, float], n_classes: int) -> str:
     return f"top-1 {values['top1']:.1%}{top5}"
 
 
-def _dumped(settings: Any) -> str:
-    """The config as a file that `net.config` takes: what a network is and sees, and how it is to learn."""
+def _config_text(settings: Any) -> str:
+    """The config as a file that `net.config` takes: the network, what it sees, and how it is trained."""
     from mmengine.config import Config
 
     names = ("model", "val_pipeline", "train_pipeline", "optim_wrapper", "param_scheduler", "auto_scale_lr")
     plain = settings.to_dict()
     kept = {name: plain[name] for name in names if name in plain}
     return f"# Written by lavx train.\n{Config(kept).pretty_text}"
-
-
-def _write_folds(parent: Path, identity: Mapping[str, Any]) -> str:
-    """The table of the folds trained in the same way, with mean and sample standard deviation; also to files."""
-    rows: list[dict[str, Any]] = []
-    for file in sorted(parent.glob("fold*/accuracy.json"), key=lambda file: int(file.parent.name[4:])):
-        meta = json.loads(file.read_text())
-        if not results.holds(file.parent, {**identity, "fold": meta["fold"]}):
-            print(f"{file.parent} was trained in another way and is left out of the table.")
-            continue
-        rows.append({key: meta[key] for key in ("fold", "n_training", "n_held_out", "top1", "top5")})
-    table = pd.DataFrame(rows)
-    write_text(parent / "accuracy.csv", table.to_csv(index=False))
-    lines = ["| fold | learned from | held out | top-1 % | top-5 % |", "|---|---|---|---|---|"]
-    for row in rows:
-        top1, top5 = (f"{100 * row[key]:.1f}" for key in ("top1", "top5"))
-        lines.append(f"| {row['fold']} | {row['n_training']} | {row['n_held_out']} | {top1} | {top5} |")
-    top1, top5 = (_mean_sd([100 * row[key] for row in rows]) for key in ("top1", "top5"))
-    lines.append(f"| mean ± sd of {len(rows)} | | | {top1} | {top5} |")
-    text = "\n".join(lines)
-    write_text(parent / "accuracy.md", text + "\n")
-    return text
-
-
-def _mean_sd(values: Sequence[float]) -> str:
-    sd = f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.1f}{sd}"
-
-
-def run_training(config: DictConfig, dataset: str, net: str) -> int:
-    """Run the training of a composed configuration; returns the exit status."""
-    from lavx.experiments import workers
-
-    with workers.device(config.device) as device:
-        return Training(config, (dataset, net), device).run()

@@ -1,8 +1,8 @@
-"""Regions: the units of a clip that are hidden or kept, whichever way they tile it.
+"""Regions: the units of a clip that are removed or kept, whichever way they tile it.
 
 A label map cannot express windows that overlap or cells with soft borders, and masks alone cannot feed a
 regression. So every kind of regions says how many there are, turns coalitions into masks, a volume into one
-mean a region, and an attribution a region into a heatmap; who uses it need not know which kind it is.
+mean a region, and an attribution into a heatmap; who uses it need not know which kind it is.
 
 Shapes: a clip is (T, H, W), R regions, B coalitions. Masks are 1 where the clip is kept, 0 where it is removed.
 """
@@ -10,7 +10,7 @@ Shapes: a clip is (T, H, W), R regions, B coalitions. Masks are 1 where the clip
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,34 +18,11 @@ import torch.nn.functional as F
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-
-class Regions(Protocol):
-    """What the pipe asks of regions."""
-
-    shape: tuple[int, int, int]
-    n_regions: int
-
-    def to(self, device: torch.device) -> Regions:
-        """Put the tensors inside on `device`, in place; returns itself."""
-
-    def masks(self, coalitions: Tensor) -> Tensor:
-        """Masks of coalitions bool (B, R): float (B, T, H, W) in [0, 1], 1 = kept."""
-
-    def heatmap(self, attribution: Tensor) -> Tensor:
-        """Attribution (R,) a voxel: float (T, H, W)."""
-
-    def mean(self, volume: Tensor) -> Tensor:
-        """Mean of a volume (T, H, W, C) over each region: float (R, C)."""
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """What has to be stored to tell where each region lies."""
+from lavx import checks
 
 
-def _check_shape(shape: Sequence[int]) -> tuple[int, int, int]:
-    if len(shape) != 3 or min(shape) < 1:
-        raise ValueError(f"a clip's shape is (T, H, W) with whole numbers >= 1, got {tuple(shape)}")
-    frames, height, width = (int(n) for n in shape)
-    return frames, height, width
+def _three(name: str, values: Sequence[int]) -> tuple[int, int, int]:
+    return checks.three(name, values, checks.whole, "whole numbers >= 1, for (T, H, W)")
 
 
 def _check_columns(coalitions: Tensor, n_regions: int) -> None:
@@ -64,7 +41,9 @@ class LabelRegions:
 
     def __init__(self, labels: ArrayLike) -> None:
         array = np.asarray(labels)
-        self.shape = _check_shape(array.shape)
+        if array.dtype.kind not in "iu":
+            raise ValueError(f"labels must be whole numbers, got an array of {array.dtype}")
+        self.shape = _three("the labels' shape", array.shape)
         counts = np.bincount(array.ravel()) if array.min() >= 0 else np.zeros(1, dtype=int)
         if (counts == 0).any():
             raise ValueError(
@@ -117,11 +96,12 @@ class SoftGrid:
     """
 
     def __init__(self, shape: Sequence[int], cells: Sequence[int]) -> None:
-        self.shape = _check_shape(shape)
-        self.cells = _check_shape(cells)
+        self.shape = _three("shape", shape)
+        self.cells = _three("cells", cells)
         if any(n > size for n, size in zip(self.cells, self.shape, strict=True)):
             raise ValueError(f"a soft grid of {self.cells} cells does not fit a clip of shape {self.shape}")
         self.n_regions = int(np.prod(self.cells))
+        # How much of each cell is at each position of an axis: trilinear weights are the product of three.
         self._axes = [
             F.interpolate(torch.eye(n)[None], size=size, mode="linear", align_corners=False)[0]
             for n, size in zip(self.cells, self.shape, strict=True)
@@ -160,8 +140,9 @@ class SoftGrid:
 class Windows:
     """Windows that overlap: each spans one division of the clip along every axis, half a division apart.
 
-    A voxel is removed when any window over it is removed. Where a division is no whole number of voxels,
-    borders are rounded, so that the windows always cover the clip from end to end.
+    A voxel is removed when any window over it is removed. Where a division is not a whole number of voxels,
+    borders are rounded, so that the windows always cover the clip from end to end; they differ in size by a
+    voxel then.
 
     Source: Zeiler and Fergus 2014, section 4.2 (occlusion sensitivity), in three dimensions.
 
@@ -172,8 +153,8 @@ class Windows:
     """
 
     def __init__(self, shape: Sequence[int], divisions: Sequence[int]) -> None:
-        self.shape = _check_shape(shape)
-        self.divisions = _check_shape(divisions)
+        self.shape = _three("shape", shape)
+        self.divisions = _three("divisions", divisions)
         if any(n > size for n, size in zip(self.divisions, self.shape, strict=True)):
             raise ValueError(
                 f"windows of 1/{self.divisions} of the clip are smaller than a voxel for shape {self.shape}"
@@ -185,6 +166,9 @@ class Windows:
     @staticmethod
     def _spans(divisions: int, size: int) -> Tensor:
         """Which positions each window covers along one axis: float (n_windows, size)."""
+        # Edges every half division, the nearest voxel each; a window lies between an edge and the next but one.
+        # Rounding the edges rather than a step keeps errors from adding up: the last edge is the clip's end. The
+        # half is added by hand because numpy rounds halves to even, which would make windows uneven.
         edges = np.floor(np.arange(2 * divisions + 1) * size / (2 * divisions) + 0.5).astype(int)
         position = np.arange(size)
         inside = (position >= edges[:-2, None]) & (position < edges[2:, None])
@@ -197,6 +181,8 @@ class Windows:
 
     def _spread(self, values: Tensor) -> Tensor:
         """Sum at each voxel of the values (B, R) of the windows over it: (B, T, H, W)."""
+        # A window covers a voxel if it does along each of the three axes, so three small matrices do what a table
+        # of all windows by all voxels, a thousand times the clip, would.
         time, height, width = (axis.to(values.dtype) for axis in self._axes)
         grid = values.view(-1, *self.windows)
         return torch.einsum("bijk,it,jh,kw->bthw", grid, time, height, width)

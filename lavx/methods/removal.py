@@ -1,8 +1,8 @@
 """Removal: what takes the place of the voxels that a coalition does not keep.
 
-Every component is prepared once for a clip x, and then turns masks m, batch by batch, into perturbed clips
-m * x + (1 - m) * b on the clip's device. Where the mask is 1 the clip is left bit-identical, where it is 0
-there is exactly the baseline b.
+`prepare` is called once for a clip x and returns what turns masks m, batch by batch, into perturbed clips
+m * x + (1 - m) * b on the clip's device, with b the baseline values. Where the mask is 1 the clip is left
+bit-identical, where it is 0 there is exactly the baseline value.
 
 `feather` softens the edges of masks with a Gaussian: its sigma in voxels, one number for all axes or three
 for (T, H, W), so that [0, 3, 3] leaves edges in time hard. 0 leaves masks as they are. What is softened is
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import cv2
 import numpy as np
@@ -25,8 +26,8 @@ import torch.nn.functional as F
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
-from lavx.game import Fill
-from lavx.methods.regions import Regions
+from lavx import checks
+from lavx.types import Fill, Regions
 
 ALGORITHMS = ("pull_push", "telea", "navier_stokes")
 
@@ -46,10 +47,10 @@ class Black:
     """
 
     def __init__(self, feather: float | Sequence[float] = 0) -> None:
-        self.feather = _check_sigmas("feather", feather)
+        self.feather = _sigmas("feather", feather)
 
     def prepare(self, clip: Tensor, regions: Regions, generator: torch.Generator) -> Fill:
-        """Prepare a clip."""
+        """What blackens a clip: its masks times the clip."""
         soften = _Softening(self.feather, clip)
         return lambda masks: soften(masks)[..., None] * clip
 
@@ -63,13 +64,12 @@ class Constant:
     """
 
     def __init__(self, color: Sequence[float], feather: float | Sequence[float] = 0) -> None:
-        if len(color) != 3 or not all(0 <= value <= 255 for value in color):
-            raise ValueError(f"color must be three numbers in 0..255, for red, green and blue, got {color}")
-        self.color = tuple(float(value) for value in color)
-        self.feather = _check_sigmas("feather", feather)
+        in_range = partial(checks.between, low=0, high=255)
+        self.color = checks.three("color", color, in_range, "numbers in 0..255, for red, green and blue")
+        self.feather = _sigmas("feather", feather)
 
     def prepare(self, clip: Tensor, regions: Regions, generator: torch.Generator) -> Fill:
-        """Prepare a clip."""
+        """What puts the color into a clip."""
         return _blending(clip, clip.new_tensor(self.color).expand_as(clip), self.feather)
 
 
@@ -81,10 +81,10 @@ class Gray:
     """
 
     def __init__(self, feather: float | Sequence[float] = 0) -> None:
-        self.feather = _check_sigmas("feather", feather)
+        self.feather = _sigmas("feather", feather)
 
     def prepare(self, clip: Tensor, regions: Regions, generator: torch.Generator) -> Fill:
-        """Prepare a clip."""
+        """What puts gray into a clip."""
         return _blending(clip, torch.full_like(clip, 128), self.feather)
 
 
@@ -96,10 +96,10 @@ class Mean:
     """
 
     def __init__(self, feather: float | Sequence[float] = 0) -> None:
-        self.feather = _check_sigmas("feather", feather)
+        self.feather = _sigmas("feather", feather)
 
     def prepare(self, clip: Tensor, regions: Regions, generator: torch.Generator) -> Fill:
-        """Prepare a clip."""
+        """What puts the colors of a clip's own `regions` into it."""
         # In float64: sums over large regions would lose digits.
         colors = regions.mean(clip.double())
         baseline = torch.stack([regions.heatmap(channel) for channel in colors.unbind(1)], -1)
@@ -116,17 +116,14 @@ class Blur:
     """
 
     def __init__(self, sigma_space: float, sigma_time: float = 0, feather: float | Sequence[float] = 0) -> None:
-        for name, sigma in (("sigma_space", sigma_space), ("sigma_time", sigma_time)):
-            if not 0 <= sigma < np.inf:
-                raise ValueError(f"{name} must be a finite number >= 0, got {sigma}")
-        if sigma_space == sigma_time == 0:
+        self.sigma_space = checks.at_least("sigma_space", sigma_space)
+        self.sigma_time = checks.at_least("sigma_time", sigma_time)
+        if self.sigma_space == self.sigma_time == 0:
             raise ValueError("sigma_space and sigma_time are both 0, which would remove nothing: raise one")
-        self.sigma_space = float(sigma_space)
-        self.sigma_time = float(sigma_time)
-        self.feather = _check_sigmas("feather", feather)
+        self.feather = _sigmas("feather", feather)
 
     def prepare(self, clip: Tensor, regions: Regions, generator: torch.Generator) -> Fill:
-        """Prepare a clip."""
+        """What puts the blurred clip, computed once here, into a clip."""
         sigmas = (self.sigma_time, self.sigma_space, self.sigma_space)
         kernels = _kernels(sigmas, clip, "reflect")
         baseline = _convolved(clip.permute(3, 0, 1, 2), kernels).permute(1, 2, 3, 0)
@@ -144,28 +141,24 @@ class Inpaint:
             coarser levels, over space and time, on the clip's device), "telea" (Telea 2004) or
             "navier_stokes" (Bertalmio et al. 2001). The last two work frame by frame with OpenCV on the CPU
             and take about seven times as long there; on a GPU they hold everything up.
-        radius: how far telea and navier_stokes look, in pixels.
+        radius: how far telea and navier_stokes look, 1 to 100 pixels.
         feather: how far edges are softened, see this module.
     """
 
     def __init__(
         self, algorithm: str = "pull_push", radius: float = 3, feather: float | Sequence[float] = 0
     ) -> None:
-        if algorithm not in ALGORITHMS:
-            raise ValueError(f"algorithm must be one of {', '.join(ALGORITHMS)}, got {algorithm}")
-        if not 1 <= radius <= 100:
-            raise ValueError(f"radius must be 1 to 100 pixels, got {radius}")
-        self.algorithm = algorithm
-        self.radius = float(radius)
-        self.feather = _check_sigmas("feather", feather)
+        self.algorithm = checks.one_of("algorithm", algorithm, ALGORITHMS)
+        self.radius = checks.between("radius", radius, 1, 100)
+        self.feather = _sigmas("feather", feather)
 
     def prepare(self, clip: Tensor, regions: Regions, generator: torch.Generator) -> Fill:
-        """Prepare a clip."""
+        """What continues a clip into the hole of each mask."""
         soften = _Softening(self.feather, clip)
         inpaint = self._pull_push(clip) if self.algorithm == "pull_push" else self._opencv(clip)
 
         # The hole is that of the mask before softening: what little a soft one keeps of the removed voxels would
-        # be spread all over the fill.
+        # be spread all over the hole, and the removed object would shine through.
         return lambda masks: _blended(clip, inpaint(masks < 0.5), soften(masks))
 
     @staticmethod
@@ -195,8 +188,8 @@ class Noise:
     Args:
         low: the least value, in 0..255.
         high: the greatest value, in 0..255.
-        std: None draws every value between low and high with the same chance; a number draws from a normal
-            distribution with this standard deviation around their middle, cut off at both.
+        std: None draws uniformly between low and high; a number > 0 draws from a normal distribution with this
+            standard deviation around their middle, clipped at both.
         feather: how far edges are softened, see this module.
     """
 
@@ -207,17 +200,15 @@ class Noise:
         std: float | None = None,
         feather: float | Sequence[float] = 0,
     ) -> None:
-        if not 0 <= low < high <= 255:
-            raise ValueError(f"noise needs 0 <= low < high <= 255, got low={low}, high={high}")
-        if std is not None and not 0 < std < np.inf:
-            raise ValueError(f"std must be a number > 0, or null for even noise, got {std}")
-        self.low = float(low)
-        self.high = float(high)
-        self.std = std
-        self.feather = _check_sigmas("feather", feather)
+        self.low = checks.between("low", low, 0, 255)
+        self.high = checks.between("high", high, 0, 255)
+        if self.low >= self.high:
+            raise ValueError(f"low must be less than high, got low={low}, high={high}")
+        self.std = None if std is None else checks.positive("std", std)
+        self.feather = _sigmas("feather", feather)
 
     def prepare(self, clip: Tensor, regions: Regions, generator: torch.Generator) -> Fill:
-        """Prepare a clip."""
+        """What puts noise, drawn once here from `generator`, into a clip."""
         # Drawn where the generator is, so that the noise does not depend on the clip's device.
         noise = torch.empty(clip.shape, device=generator.device)
         if self.std is None:
@@ -228,7 +219,7 @@ class Noise:
 
 
 class _Softening:
-    """Softens the edges of masks; nothing to do where all sigmas are 0."""
+    """Softens the edges of masks; leaves them as they are where all sigmas are 0."""
 
     def __init__(self, sigmas: tuple[float, float, float], clip: Tensor) -> None:
         self.active = any(sigmas)
@@ -244,6 +235,8 @@ class _Softening:
 
 def _kernels(sigmas: Sequence[float], clip: Tensor, mode: str) -> list[Tensor | None]:
     """The Gaussian filter along T, H and W, each a matrix (size, size) or None where sigma is 0."""
+    # Matrices rather than convolutions: SciPy's filter of the identity is SciPy's filter, borders and all, and a
+    # product with a matrix takes the same time for any sigma, on any device.
     kernels: list[Tensor | None] = []
     for size, sigma in zip(clip.shape[:3], sigmas, strict=True):
         if sigma:
@@ -276,6 +269,12 @@ def _blended(clip: Tensor, baseline: Tensor, masks: Tensor) -> Tensor:
 def _pull_push(color: Tensor, known: Tensor, frame_step: float) -> Tensor:
     """Fill in what is not known.
 
+    Pull: the known voxels are averaged in windows of 2, so that a clip of half the size knows more of itself;
+    and so on, until everything is known or a single voxel is left. Push: each level takes what it does not know
+    from the level below, enlarged. A hole is filled from as near as it can, its middle from farther away.
+
+    Source: Gortler et al. 1996, section 3.4, over time as well.
+
     Args:
         color: (B or 1, C, T, H, W).
         known: (B, 1, T, H, W) in [0, 1]; 1 takes the color as it is, 0 not at all.
@@ -287,11 +286,13 @@ def _pull_push(color: Tensor, known: Tensor, frame_step: float) -> Tensor:
     shape = known.shape[2:]
     if max(shape) == 1:
         return known * color
+    # Time is halved only once the pixels have grown about as large as the step to the next frame is long, so that
+    # windows stay as near to cubes as they can: near pixels of the same frame count before the next frame.
     space_first = frame_step > math.sqrt(2) and max(shape[1:]) > 1
     window = (1 if space_first else min(2, shape[0]), min(2, shape[1]), min(2, shape[2]))
     weight = F.avg_pool3d(known, window, ceil_mode=True)
     total = F.avg_pool3d(known * color, window, ceil_mode=True)
-    # One known voxel in a window is enough to know the window.
+    # One known voxel in a window is enough to know the window, or colors of coarser levels would blur it.
     coarse_known = (weight * float(np.prod(window))).clamp(max=1)
     coarse = _pull_push(total / weight.clamp(min=_TINY), coarse_known, frame_step / 2 if space_first else 1)
     scale = tuple(float(size) for size in window)
@@ -300,11 +301,12 @@ def _pull_push(color: Tensor, known: Tensor, frame_step: float) -> Tensor:
     return (known * color).addcmul_(1 - known, fine)
 
 
-def _check_sigmas(name: str, sigmas: float | Sequence[float]) -> tuple[float, float, float]:
-    values = list(sigmas) if isinstance(sigmas, Sequence) else [sigmas] * 3
-    if len(values) != 3 or not all(0 <= value < np.inf for value in values):
+def _sigmas(name: str, sigmas: float | Sequence[float]) -> tuple[float, float, float]:
+    """One sigma for each axis, from one for all or three."""
+    given = [sigmas] * 3 if checks.is_number(sigmas) else sigmas
+    try:
+        return checks.three(name, given, checks.at_least, "")
+    except ValueError:
         raise ValueError(
             f"{name} must be a finite number of voxels >= 0, or three of them for (T, H, W), got {sigmas}"
-        )
-    time, height, width = (float(value) for value in values)
-    return time, height, width
+        ) from None

@@ -1,85 +1,72 @@
-"""Sampling: how many of a selection's coalitions are scored."""
+"""Sampling: how many of a selection's coalitions are scored, and in how many rounds.
+
+`rounds` is a generator: it yields coalitions and is sent their scores, so that a sampling may look at them
+before it asks for more. Those here ask once.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar
 
 import numpy as np
 
-from lavx.methods.selection import Coalitions
-
-
-class Selection(Protocol):
-    """What a sampling asks of a selection (`lavx.methods.selection`)."""
-
-    @property
-    def kind(self) -> str:
-        """What its rows are."""
-        ...
-
-    @property
-    def samplings(self) -> tuple[str, ...]:
-        """Names of the samplings it can be used with."""
-        ...
-
-    def enumerate(self, n_regions: int) -> Coalitions:
-        """All coalitions it stands for."""
-        ...
-
-    def draw(self, n_regions: int, n_samples: int, rng: np.random.Generator) -> Coalitions:
-        """A number of draws."""
-        ...
-
-
-def _check(selection: Selection, sampling: str) -> None:
-    if sampling not in selection.samplings:
-        why = {
-            "all": f"selection of kind {selection.kind!r} draws at random: there is no list of all its samples",
-            "budget": f"selection of kind {selection.kind!r} needs one sample for each region, not a budget",
-        }[sampling]
-        raise ValueError(f"{why}. Use method/sampling={' or '.join(selection.samplings)}.")
+from lavx import checks
+from lavx.types import Drawable, Enumerable, Rounds, Selection
 
 
 @dataclass(frozen=True)
 class All:
-    """Every coalition that the selection stands for."""
+    """Every coalition that the selection has, in one round."""
+
+    one_round: ClassVar[bool] = True
 
     def check(self, selection: Selection) -> None:
-        """Refuse a selection that has no list of all its coalitions, before anything is computed.
+        """Raise ValueError if the selection has no list of all its coalitions."""
+        _enumerable(selection)
 
-        Raises:
-            ValueError: with the reason.
-        """
-        _check(selection, "all")
-
-    def __call__(self, selection: Selection, n_regions: int, rng: np.random.Generator) -> Coalitions:
-        """The coalitions of `n_regions` regions; `rng` is not used."""
-        return selection.enumerate(n_regions)
+    def rounds(self, selection: Selection, n_regions: int, rng: np.random.Generator) -> Rounds:
+        """Yield all coalitions of `n_regions` regions; `rng` is not used."""
+        yield _enumerable(selection).enumerate(n_regions)
 
 
 @dataclass(frozen=True)
 class Budget:
-    """A number of draws.
+    """A number of coalitions drawn at random, in one round.
 
     Args:
-        n_samples: passes through the network, those of the clip and the baseline not counted; >= 1.
+        n_samples: coalitions, each of which takes one forward pass; those of the clip and of the baseline are
+            not counted; >= 1.
     """
 
     n_samples: int = 1000
+    one_round: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if isinstance(self.n_samples, bool) or not isinstance(self.n_samples, int) or self.n_samples < 1:
-            raise ValueError(f"n_samples must be a whole number >= 1, got {self.n_samples!r}")
+        checks.whole("n_samples", self.n_samples)
 
     def check(self, selection: Selection) -> None:
-        """Refuse a selection that cannot draw, before anything is computed.
+        """Raise ValueError if the selection cannot draw."""
+        _drawable(selection)
 
-        Raises:
-            ValueError: with the reason.
-        """
-        _check(selection, "budget")
+    def rounds(self, selection: Selection, n_regions: int, rng: np.random.Generator) -> Rounds:
+        """Yield coalitions of `n_regions` regions, `n_samples` of them or what the selection makes of that."""
+        yield _drawable(selection).draw(n_regions, self.n_samples, rng)
 
-    def __call__(self, selection: Selection, n_regions: int, rng: np.random.Generator) -> Coalitions:
-        """Draw coalitions of `n_regions` regions."""
-        return selection.draw(n_regions, self.n_samples, rng)
+
+def _enumerable(selection: Selection) -> Enumerable:
+    if not isinstance(selection, Enumerable):
+        raise ValueError(
+            f"All scores every coalition, and {type(selection).__name__} has no list of them, it only draws at "
+            f"random: use Budget"
+        )
+    return selection
+
+
+def _drawable(selection: Selection) -> Drawable:
+    if not isinstance(selection, Drawable):
+        raise ValueError(
+            f"Budget draws at random, and {type(selection).__name__} has only a list of all its coalitions: "
+            f"use All"
+        )
+    return selection

@@ -8,7 +8,8 @@
   frames; it may be torn apart, or get lost behind another, and what enters the picture joins a neighbor.
 
 Every component takes a clip uint8 (T, H, W, 3) in RGB and a random generator. The same clip and generator
-state give the same regions.
+state give the same regions. Regions may be stored and used again under what `computed_by` says: a component's
+`version` goes up whenever it cuts the same clip differently than before.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version as version_of
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -26,20 +29,40 @@ from skimage.measure import label as connected_components
 from skimage.segmentation import felzenszwalb, quickshift, slic, watershed
 from skimage.util import regular_grid
 
+from lavx import checks
 from lavx.methods import regions
 from lavx.methods.regions import LabelRegions
+from lavx.types import Frames, Segmentation
 
 log = logging.getLogger(__name__)
 
 CARRIES = ("stack", "flow")
+
+_CELLS = "whole numbers >= 1, for (T, H, W)"
 
 _EXPECTED = (0.6, 1.4)  # regions as a share of n_segments; outside of it, the log says so
 _SEEDS = (0.75, 1.4)  # the same of SLIC's seeds, which lose a few regions later
 _CLOSE = 0.1  # a search for a number of regions ends this close to it
 _SMALLEST_FOR_FLOW = 16  # pixels; OpenCV's flow needs two patches of 8 a side
 
+_LIBRARIES = {"scikit-image": version_of("scikit-image"), "opencv": cv2.__version__}
+
 # Cuts frames (n, H, W, 3) into about so many regions each: label maps (H, W) from 0 on, without gaps.
-_Cut = Callable[[NDArray[np.uint8], int], list[NDArray[np.intp]]]
+_Cut = Callable[[Frames, int], list[NDArray[np.intp]]]
+
+
+def computed_by(segmentation: Segmentation) -> str | None:
+    """What computes a segmentation, such as "Slic 1 scikit-image 0.26.0", to tell stored regions apart by.
+
+    Returns:
+        Its class, the class's `version` and the versions of the `libraries` that decide the result. None for a
+        class without a version: nobody says when it cuts differently, so its regions are not to be stored.
+    """
+    version = getattr(segmentation, "version", None)
+    if version is None:
+        return None
+    libraries = [f"{name} {_LIBRARIES[name]}" for name in getattr(segmentation, "libraries", ())]
+    return " ".join([type(segmentation).__name__, str(version), *libraries])
 
 
 class Grid:
@@ -49,11 +72,13 @@ class Grid:
         cells: boxes along (T, H, W).
     """
 
-    def __init__(self, cells: Sequence[int] = (4, 7, 7)) -> None:
-        self.cells = _check_cells("cells", cells)
+    version: ClassVar[int] = 1
 
-    def __call__(self, clip: NDArray[np.uint8], rng: np.random.Generator) -> LabelRegions:
-        """Cut a clip."""
+    def __init__(self, cells: Sequence[int] = (4, 7, 7)) -> None:
+        self.cells = checks.three("cells", cells, checks.whole, _CELLS)
+
+    def __call__(self, clip: Frames, rng: np.random.Generator) -> LabelRegions:
+        """The boxes of a clip."""
         shape = _check_clip(clip)
         if any(n > size for n, size in zip(self.cells, shape, strict=True)):
             raise ValueError(f"a grid of {self.cells} cells does not fit a clip of {shape}: ask for fewer cells")
@@ -69,11 +94,13 @@ class SoftGrid:
         cells: cells along (T, H, W).
     """
 
-    def __init__(self, cells: Sequence[int] = (4, 7, 7)) -> None:
-        self.cells = _check_cells("cells", cells)
+    version: ClassVar[int] = 1
 
-    def __call__(self, clip: NDArray[np.uint8], rng: np.random.Generator) -> regions.SoftGrid:
-        """Cut a clip."""
+    def __init__(self, cells: Sequence[int] = (4, 7, 7)) -> None:
+        self.cells = checks.three("cells", cells, checks.whole, _CELLS)
+
+    def __call__(self, clip: Frames, rng: np.random.Generator) -> regions.SoftGrid:
+        """The cells of a clip."""
         return regions.SoftGrid(_check_clip(clip), self.cells)
 
 
@@ -84,11 +111,13 @@ class Windows:
         divisions: (4, 7, 7) makes a window 1/4 x 1/7 x 1/7 of the clip, half of that apart: 1,183 windows.
     """
 
-    def __init__(self, divisions: Sequence[int] = (4, 7, 7)) -> None:
-        self.divisions = _check_cells("divisions", divisions)
+    version: ClassVar[int] = 1
 
-    def __call__(self, clip: NDArray[np.uint8], rng: np.random.Generator) -> regions.Windows:
-        """Cut a clip."""
+    def __init__(self, divisions: Sequence[int] = (4, 7, 7)) -> None:
+        self.divisions = checks.three("divisions", divisions, checks.whole, _CELLS)
+
+    def __call__(self, clip: Frames, rng: np.random.Generator) -> regions.Windows:
+        """The windows of a clip."""
         return regions.Windows(_check_clip(clip), self.divisions)
 
 
@@ -103,17 +132,18 @@ class Slic:
         spacing: size of a voxel along (T, H, W). Less in time makes regions reach over more frames.
     """
 
+    version: ClassVar[int] = 1
+    libraries: ClassVar[tuple[str, ...]] = ("scikit-image",)
+
     def __init__(
         self, n_segments: int = 200, compactness: float = 20, spacing: Sequence[float] = (0.2, 1, 1)
     ) -> None:
-        self.n_segments = _check_count(n_segments)
-        self.compactness = _check_positive("compactness", compactness)
-        if len(spacing) != 3 or min(spacing) <= 0:
-            raise ValueError(f"spacing must be three numbers > 0, for (T, H, W), got {spacing}")
-        self.spacing = tuple(float(s) for s in spacing)
+        self.n_segments = checks.whole("n_segments", n_segments)
+        self.compactness = checks.positive("compactness", compactness)
+        self.spacing = checks.three("spacing", spacing, checks.positive, "numbers > 0, for (T, H, W)")
 
-    def __call__(self, clip: NDArray[np.uint8], rng: np.random.Generator) -> LabelRegions:
-        """Cut a clip."""
+    def __call__(self, clip: Frames, rng: np.random.Generator) -> LabelRegions:
+        """The supervoxels of a clip; `rng` is not used."""
         shape = _check_clip(clip, self.n_segments)
         labels = slic(
             clip,
@@ -153,6 +183,9 @@ class Felzenszwalb:
         tries: how many scales are tried at most.
     """
 
+    version: ClassVar[int] = 1
+    libraries: ClassVar[tuple[str, ...]] = ("scikit-image", "opencv")
+
     def __init__(
         self,
         n_segments: int = 200,
@@ -161,20 +194,20 @@ class Felzenszwalb:
         smallest: float = 0.2,
         tries: int = 8,
     ) -> None:
-        self.n_segments = _check_count(n_segments)
-        self.carry = _check_carry(carry)
-        self.sigma = _check_not_negative("sigma", sigma)
-        self.smallest = _check_share("smallest", smallest)
-        self.tries = _check_count(tries, "tries")
+        self.n_segments = checks.whole("n_segments", n_segments)
+        self.carry = checks.one_of("carry", carry, CARRIES)
+        self.sigma = checks.at_least("sigma", sigma)
+        self.smallest = checks.fraction("smallest", smallest)
+        self.tries = checks.whole("tries", tries)
 
-    def __call__(self, clip: NDArray[np.uint8], rng: np.random.Generator) -> LabelRegions:
-        """Cut a clip."""
+    def __call__(self, clip: Frames, rng: np.random.Generator) -> LabelRegions:
+        """The regions of a clip; `rng` is not used."""
         return _regions(self, _carried(clip, self._cut, self.n_segments, self.carry), self.n_segments)
 
-    def _cut(self, frames: NDArray[np.uint8], n_segments: int) -> list[NDArray[np.intp]]:
+    def _cut(self, frames: Frames, n_segments: int) -> list[NDArray[np.intp]]:
         min_size = _min_size(frames, n_segments, self.smallest)
 
-        def cut(scale: float, chosen: NDArray[np.uint8]) -> list[NDArray[np.intp]]:
+        def cut(scale: float, chosen: Frames) -> list[NDArray[np.intp]]:
             return [felzenszwalb(f, scale=scale, sigma=self.sigma, min_size=min_size) for f in chosen]
 
         # First, middle and last frame speak for all.
@@ -207,6 +240,9 @@ class Quickshift:
         smallest: size of the smallest region, as a share of the mean region.
     """
 
+    version: ClassVar[int] = 1
+    libraries: ClassVar[tuple[str, ...]] = ("scikit-image", "opencv")
+
     def __init__(
         self,
         n_segments: int = 200,
@@ -215,25 +251,21 @@ class Quickshift:
         kernel_size: float = 3,
         smallest: float = 0.2,
     ) -> None:
-        self.n_segments = _check_count(n_segments)
-        self.carry = _check_carry(carry)
-        if not 0 <= ratio <= 1:
-            raise ValueError(f"ratio must be between 0 and 1, got {ratio}")
-        self.ratio = float(ratio)
-        if kernel_size < 1:
-            raise ValueError(f"kernel_size must be >= 1 pixel, got {kernel_size}")
-        self.kernel_size = float(kernel_size)
-        self.smallest = _check_share("smallest", smallest)
+        self.n_segments = checks.whole("n_segments", n_segments)
+        self.carry = checks.one_of("carry", carry, CARRIES)
+        self.ratio = checks.between("ratio", ratio, 0, 1)
+        self.kernel_size = checks.at_least("kernel_size", kernel_size, 1)
+        self.smallest = checks.fraction("smallest", smallest)
 
-    def __call__(self, clip: NDArray[np.uint8], rng: np.random.Generator) -> LabelRegions:
-        """Cut a clip; the generator breaks ties."""
+    def __call__(self, clip: Frames, rng: np.random.Generator) -> LabelRegions:
+        """The regions of a clip; `rng` breaks ties."""
 
-        def cut(frames: NDArray[np.uint8], n_segments: int) -> list[NDArray[np.intp]]:
+        def cut(frames: Frames, n_segments: int) -> list[NDArray[np.intp]]:
             return self._cut(frames, n_segments, rng)
 
         return _regions(self, _carried(clip, cut, self.n_segments, self.carry), self.n_segments)
 
-    def _cut(self, frames: NDArray[np.uint8], n_segments: int, rng: np.random.Generator) -> list[NDArray[np.intp]]:
+    def _cut(self, frames: Frames, n_segments: int, rng: np.random.Generator) -> list[NDArray[np.intp]]:
         _, height, width, _ = frames.shape
         side = np.sqrt(height * width / n_segments)
         shrink = int(np.ceil(side / (8 * self.kernel_size)))
@@ -253,9 +285,7 @@ class Quickshift:
         maps = [_without_small(_branches(tree, length, best), min_size) for tree, length in trees]
         return [_consecutive(_enlarged(labels, shrink)[:height, :width]) for labels in maps]
 
-    def _tree(
-        self, frame: NDArray[np.uint8], rng: np.random.Generator
-    ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    def _tree(self, frame: Frames, rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         """Each pixel's parent, the nearest one of higher density (flat index), and how far it is."""
         _, tree, length = quickshift(
             frame,
@@ -282,19 +312,22 @@ class Watershed:
         sigma: of the Gaussian that smooths frames before the gradient is taken, in pixels.
     """
 
+    version: ClassVar[int] = 1
+    libraries: ClassVar[tuple[str, ...]] = ("scikit-image", "opencv")
+
     def __init__(
         self, n_segments: int = 200, carry: str = "stack", compactness: float = 0.02, sigma: float = 1
     ) -> None:
-        self.n_segments = _check_count(n_segments)
-        self.carry = _check_carry(carry)
-        self.compactness = _check_not_negative("compactness", compactness)
-        self.sigma = _check_not_negative("sigma", sigma)
+        self.n_segments = checks.whole("n_segments", n_segments)
+        self.carry = checks.one_of("carry", carry, CARRIES)
+        self.compactness = checks.at_least("compactness", compactness)
+        self.sigma = checks.at_least("sigma", sigma)
 
-    def __call__(self, clip: NDArray[np.uint8], rng: np.random.Generator) -> LabelRegions:
-        """Cut a clip."""
+    def __call__(self, clip: Frames, rng: np.random.Generator) -> LabelRegions:
+        """The regions of a clip; `rng` is not used."""
         return _regions(self, _carried(clip, self._cut, self.n_segments, self.carry), self.n_segments)
 
-    def _cut(self, frames: NDArray[np.uint8], n_segments: int) -> list[NDArray[np.intp]]:
+    def _cut(self, frames: Frames, n_segments: int) -> list[NDArray[np.intp]]:
         markers = _markers(frames.shape[1:3], n_segments)
         maps = []
         for frame in frames:
@@ -305,7 +338,7 @@ class Watershed:
         return maps
 
 
-def _carried(clip: NDArray[np.uint8], cut: _Cut, n_segments: int, carry: str) -> NDArray[np.intp]:
+def _carried(clip: Frames, cut: _Cut, n_segments: int, carry: str) -> NDArray[np.intp]:
     """Label map (T, H, W) of a cut of single frames."""
     shape = _check_clip(clip, n_segments)
     if carry == "flow":
@@ -315,7 +348,7 @@ def _carried(clip: NDArray[np.uint8], cut: _Cut, n_segments: int, carry: str) ->
     return np.stack([labels + offset for labels, offset in zip(maps, offsets, strict=True)])
 
 
-def _flow(clip: NDArray[np.uint8], labels: NDArray[np.intp]) -> NDArray[np.intp]:
+def _flow(clip: Frames, labels: NDArray[np.intp]) -> NDArray[np.intp]:
     """Carry the labels (H, W) of the first frame on: each pixel takes the label of where it came from.
 
     Source: Kroeger et al. 2016 (dense inverse search), as OpenCV has it. Borders repeat, so that every voxel
@@ -335,6 +368,7 @@ def _flow(clip: NDArray[np.uint8], labels: NDArray[np.intp]) -> NDArray[np.intp]
     with _one_thread():
         search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         for before, now in zip(gray[:-1], gray[1:], strict=True):
+            # The flow from now to before, not the other way round: every pixel of this frame has one source then.
             step = np.rint(search.calc(now, before, None)).astype(np.intp)  # type: ignore[call-overload]
             source = np.clip(y + step[..., 1], 0, height - 1), np.clip(x + step[..., 0], 0, width - 1)
             maps.append(maps[-1][source])
@@ -378,7 +412,7 @@ def _distance(found: float, wanted: float) -> float:
     return float(abs(np.log(max(found, 0.5) / wanted)))
 
 
-def _min_size(frames: NDArray[np.uint8], n_segments: int, smallest: float) -> int:
+def _min_size(frames: Frames, n_segments: int, smallest: float) -> int:
     return max(1, round(smallest * frames.shape[1] * frames.shape[2] / n_segments))
 
 
@@ -403,6 +437,7 @@ def _branches(tree: NDArray[np.intp], length: NDArray[np.float64], max_dist: flo
     """Cut a tree at edges longer than `max_dist`: the label of a pixel is the root of its branch."""
     flat = tree.ravel()
     parents = np.where(length.ravel() > max_dist, np.arange(flat.size), flat)
+    # Everyone's parent becomes the grandparent: the way to the root halves with each round.
     while True:
         grandparents = parents[parents]
         if (grandparents == parents).all():
@@ -426,7 +461,7 @@ def _markers(shape: tuple[int, ...], n_segments: int) -> NDArray[np.int32]:
     return markers
 
 
-def _check_clip(clip: NDArray[np.uint8], n_segments: int = 1) -> tuple[int, int, int]:
+def _check_clip(clip: Frames, n_segments: int = 1) -> tuple[int, int, int]:
     """(T, H, W) of a clip."""
     if clip.ndim != 4 or clip.shape[3] != 3 or clip.dtype != np.uint8 or 0 in clip.shape:
         raise ValueError(f"a clip must be uint8 (T, H, W, 3), got {clip.dtype} {clip.shape}")
@@ -437,40 +472,3 @@ def _check_clip(clip: NDArray[np.uint8], n_segments: int = 1) -> tuple[int, int,
             f"{(frames, height, width)}: ask for fewer"
         )
     return frames, height, width
-
-
-def _check_cells(name: str, cells: Sequence[int]) -> tuple[int, int, int]:
-    if len(cells) != 3 or any(n < 1 or n != int(n) for n in cells):
-        raise ValueError(f"{name} must be three whole numbers >= 1, for (T, H, W), got {cells}")
-    frames, height, width = (int(n) for n in cells)
-    return frames, height, width
-
-
-def _check_count(value: int, name: str = "n_segments") -> int:
-    if value < 1 or value != int(value):
-        raise ValueError(f"{name} must be a whole number >= 1, got {value}")
-    return int(value)
-
-
-def _check_carry(carry: str) -> str:
-    if carry not in CARRIES:
-        raise ValueError(f"carry must be stack (every frame cut on its own) or flow (from the first), got {carry}")
-    return carry
-
-
-def _check_positive(name: str, value: float) -> float:
-    if not value > 0:
-        raise ValueError(f"{name} must be > 0, got {value}")
-    return float(value)
-
-
-def _check_not_negative(name: str, value: float) -> float:
-    if not value >= 0:
-        raise ValueError(f"{name} must be >= 0, got {value}")
-    return float(value)
-
-
-def _check_share(name: str, value: float) -> float:
-    if not 0 < value <= 1:
-        raise ValueError(f"{name} must be a share in (0, 1], got {value}")
-    return float(value)

@@ -1,45 +1,37 @@
-"""Summary: what the scores of all samples say of each region.
+"""Summary: what the scores of all coalitions say of each region.
 
 Every summary takes coalitions, their scores (S,), the score of the clip (`full`) and that of the baseline
 (`empty`), and gives an attribution float64 (R,): larger = more important for the target. `check` refuses a
 selection whose rows it cannot use, when the method is put together; `check_coalitions` refuses coalitions
-that leave a region without a value, before the network has seen one.
+that leave a region without a value, before a forward pass is spent on them.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from lavx.methods.selection import Coalitions
-
-Scores = NDArray[np.float64]
+from lavx import checks
+from lavx.types import Attribution, Coalitions, Kept, Scores, Selection
 
 # No direction of the regression counts as better known than this part of what all coalitions tell of it. With
 # fewer than about five samples a region the weakest ones are mostly noise: at two a region the error of plain
 # least squares is 5 to 10 times as large. With more samples, or all of them, nothing is that weak.
 _FLOOR = 0.1
 
-
-class Selection(Protocol):
-    """What a summary asks of a selection (`lavx.methods.selection`)."""
-
-    @property
-    def kind(self) -> str:
-        """What its rows are."""
-        ...
+_NO_WEIGHT = 1e-12  # what the most similar coalition has to exceed
 
 
 def _checked(coalitions: Coalitions, scores: Scores, full: float, empty: float) -> Scores:
     scores = np.asarray(scores, dtype=np.float64)
-    if scores.shape != (len(coalitions.kept),):
+    if scores.shape != (len(coalitions),):
         raise ValueError(
-            f"scores must be ({len(coalitions.kept)},), one a coalition, got an array of shape {scores.shape}"
+            f"scores must be ({len(coalitions)},), one a coalition, got an array of shape {scores.shape}"
         )
     bad = int(np.count_nonzero(~np.isfinite(scores)))
     if bad:
@@ -49,14 +41,8 @@ def _checked(coalitions: Coalitions, scores: Scores, full: float, empty: float) 
     return scores
 
 
-def _check_positive(name: str, value: float) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name} must be a number > 0, got {value!r}")
-
-
-def _similarity(kept: NDArray[np.bool_], kernel_width: float) -> Scores:
-    """Weight of each coalition by its likeness to the clip, (S,) in [0, 1]: sqrt(exp(-d^2 / width^2)).
+def _similarity(kept: Kept, kernel_width: float) -> NDArray[np.float64]:
+    """Weight of each coalition by its similarity to the clip, (S,) in [0, 1]: sqrt(exp(-d^2 / width^2)).
 
     d is the cosine distance of the row to all-kept: 1 - sqrt(share of regions kept), 1 for the empty row.
     """
@@ -65,11 +51,10 @@ def _similarity(kept: NDArray[np.bool_], kernel_width: float) -> Scores:
 
 
 def _check_similarity(coalitions: Coalitions, kernel_width: float) -> None:
-    similarity = _similarity(coalitions.kept, kernel_width)
-    if similarity.max(initial=0) < 1e-12:
+    if _similarity(coalitions.kept, kernel_width).max(initial=0) < _NO_WEIGHT:
         raise ValueError(
-            f"with kernel_width={kernel_width} every sample is so unlike the clip that its weight is 0. "
-            f"Raise method.summary.kernel_width (0.25 is usual) or keep more regions a sample."
+            f"with kernel_width={kernel_width} every coalition is so unlike the clip that its weight is 0: raise "
+            f"kernel_width (0.25 is usual), or keep more regions a sample"
         )
 
 
@@ -78,9 +63,16 @@ def _some(regions: NDArray[np.int64]) -> str:
     return f"{listed}, ..." if len(regions) > 5 else listed
 
 
+def _linear_model() -> Any:
+    # Takes a second to import, which `import lavx` and every other summary can do without.
+    from sklearn import linear_model
+
+    return linear_model
+
+
 @dataclass(frozen=True)
 class Ridge:
-    """Coefficients of a ridge regression of the scores on the coalitions, those like the clip weighing more.
+    """Coefficients of a ridge regression of the scores on the coalitions, those similar to the clip weighing more.
 
     The same regression as that of the `lime` package: the clip itself is one of the rows, the intercept is not
     penalized, weights are sqrt(exp(-d^2 / kernel_width^2)) with d the cosine distance to the clip.
@@ -96,37 +88,27 @@ class Ridge:
     kernel_width: float = 0.25
 
     def __post_init__(self) -> None:
-        _check_positive("alpha", self.alpha)
-        _check_positive("kernel_width", self.kernel_width)
+        checks.positive("alpha", self.alpha)
+        checks.positive("kernel_width", self.kernel_width)
+        _linear_model()  # or the first clip's seconds would hold the import
 
     def check(self, selection: Selection) -> None:
         """Any selection will do."""
 
     def check_coalitions(self, coalitions: Coalitions) -> None:
-        """Refuse coalitions that all weigh nothing.
-
-        Raises:
-            ValueError: with the reason.
-        """
+        """Raise ValueError if all coalitions weigh nothing."""
         _check_similarity(coalitions, self.kernel_width)
 
-    def __call__(self, coalitions: Coalitions, scores: Scores, full: float, empty: float) -> Scores:
+    def __call__(self, coalitions: Coalitions, scores: Scores, full: float, empty: float) -> Attribution:
         """Attribution (R,) in score a region."""
         scores = _checked(coalitions, scores, full, empty)
         kept = np.concatenate([np.ones((1, coalitions.kept.shape[1]), dtype=bool), coalitions.kept])
         weights = _similarity(kept, self.kernel_width)
-        y = np.concatenate([[full], scores])
-        root = np.sqrt(weights)
-        # Centering by the weighted means takes the intercept out of the system.
-        x = (kept - np.average(kept, axis=0, weights=weights)) * root[:, None]
-        y = (y - np.average(y, weights=weights)) * root
-        if x.shape[0] >= x.shape[1]:
-            gram = x.T @ x
-            gram.flat[:: len(gram) + 1] += self.alpha
-            return linalg.solve(gram, x.T @ y, assume_a="pos")
-        gram = x @ x.T
-        gram.flat[:: len(gram) + 1] += self.alpha
-        return x.T @ linalg.solve(gram, y, assume_a="pos")
+        # Cholesky: exact, where scikit-learn's iterative solvers stop at a tolerance.
+        surrogate = _linear_model().Ridge(alpha=self.alpha, solver="cholesky")
+        surrogate.fit(kept.astype(np.float64), np.append(full, scores), sample_weight=weights)
+        attribution: Attribution = surrogate.coef_
+        return attribution
 
 
 @dataclass(frozen=True)
@@ -140,50 +122,51 @@ class ShapleyRegression:
     """
 
     def check(self, selection: Selection) -> None:
-        """Refuse any selection but the Shapley kernel's.
-
-        Raises:
-            ValueError: with the reason.
-        """
+        """Raise ValueError if the selection's weights are not those of the Shapley kernel."""
         if selection.kind != "shapley":
             raise ValueError(
-                f"shapley_regression needs samples that carry the Shapley kernel's weights, and those of a "
-                f"selection of kind {selection.kind!r} do not. Use method/selection=shapley_kernel, or "
-                f"method/summary=ridge for a regression on any samples."
+                f"ShapleyRegression needs coalitions that carry the Shapley kernel's weights, and those of "
+                f"{type(selection).__name__} do not: use the selection ShapleyKernel, or the summary Ridge for a "
+                f"regression on any coalitions"
             )
 
     def check_coalitions(self, coalitions: Coalitions) -> None:
-        """Refuse an empty or a full row, whose kernel weight is infinite, and no rows for several regions.
+        """Raise ValueError for an empty or a full row, whose kernel weight is infinite, and for no rows at all.
 
-        Raises:
-            ValueError: with the reason.
+        A single region needs none: its value is full - empty.
         """
         sizes = coalitions.kept.sum(axis=1)
         n_regions = coalitions.kept.shape[1]
         bad = int(np.count_nonzero((sizes == 0) | (sizes == n_regions)))
         if bad:
             raise ValueError(
-                f"{bad} of {len(sizes)} samples keep all regions or none, where the Shapley kernel is infinite; "
-                f"the clip and the baseline are scored besides. Take them out of the selection."
+                f"{bad} of {len(sizes)} samples keep all regions or none, where the Shapley kernel is infinite: "
+                f"leave them out, the clip and the baseline are scored besides"
             )
         if not len(sizes) and n_regions > 1:
-            raise ValueError(f"there are no samples for {n_regions} regions. Raise method.sampling.n_samples.")
+            raise ValueError(f"there are no samples for {n_regions} regions: raise n_samples")
 
-    def __call__(self, coalitions: Coalitions, scores: Scores, full: float, empty: float) -> Scores:
+    def __call__(self, coalitions: Coalitions, scores: Scores, full: float, empty: float) -> Attribution:
         """Attribution (R,) in score a region, in sum full - empty."""
         scores = _checked(coalitions, scores, full, empty)
         n_regions = coalitions.kept.shape[1]
-        share = coalitions.kept.mean(axis=1)
         equal = (full - empty) / n_regions
-        # phi = equal shares + u with sum(u) = 0. Rows with their mean taken off see only such a u, so that the
-        # solution of least norm fulfils the constraint by itself.
+        if n_regions == 1:
+            return np.array([equal])
+        # The values are equal shares plus a deviation u whose sum is 0, because all values must add up to
+        # full - empty. Taking the mean off each row removes what it cannot tell of such a u: the rows have no
+        # part along the constant direction any more, so that the solution of least norm has none either and
+        # fulfils the constraint by itself. What is left to be explained are the scores minus those that equal
+        # shares predict.
+        share = coalitions.kept.mean(axis=1)
         root = np.sqrt(coalitions.weights)
         x = (coalitions.kept - share[:, None]) * root[:, None]
         y = (scores - empty - share * (full - empty)) * root
-        if n_regions == 1:
-            return np.array([equal])
         values, vectors = linalg.eigh(x.T @ x)
-        # Of all coalitions, every direction but the constant one has the same eigenvalue: their mean.
+        # An eigenvalue is how much the coalitions tell of a direction. Of all coalitions every direction but the
+        # constant one has the same, by symmetry. Drawn ones have about that in the mean, but next to nothing in
+        # some directions, and dividing by it would blow up their noise. The floor leaves what is well known as it
+        # is and shrinks the rest toward u = 0.
         floor = _FLOOR * values.sum() / (n_regions - 1)
         u = vectors @ (vectors.T @ (x.T @ y) / np.maximum(values, floor))
         return equal + u - u.mean()
@@ -194,8 +177,7 @@ def _check_kept(coalitions: Coalitions) -> None:
     if len(never):
         raise ValueError(
             f"{len(never)} of {coalitions.kept.shape[1]} regions ({_some(never)}) are kept in none of the "
-            f"{len(coalitions.kept)} samples, so they have no mean. Raise method.sampling.n_samples, or keep "
-            f"more regions a sample."
+            f"{len(coalitions)} samples, so they have no mean: raise n_samples, or keep more regions a sample"
         )
 
 
@@ -211,14 +193,10 @@ class MeanWhenKept:
         """Any selection will do."""
 
     def check_coalitions(self, coalitions: Coalitions) -> None:
-        """Refuse coalitions that never keep some region.
-
-        Raises:
-            ValueError: naming them.
-        """
+        """Raise ValueError, naming them, if some regions are never kept."""
         _check_kept(coalitions)
 
-    def __call__(self, coalitions: Coalitions, scores: Scores, full: float, empty: float) -> Scores:
+    def __call__(self, coalitions: Coalitions, scores: Scores, full: float, empty: float) -> Attribution:
         """Attribution (R,), a score."""
         scores = _checked(coalitions, scores, full, empty)
         _check_kept(coalitions)
@@ -227,7 +205,7 @@ class MeanWhenKept:
 
 @dataclass(frozen=True)
 class WeightedMean:
-    """Mean score of the samples that keep a region, those like the clip weighing more.
+    """Mean score of the samples that keep a region, those similar to the clip weighing more.
 
     `MeanWhenKept` with the weights of `Ridge`.
 
@@ -238,21 +216,17 @@ class WeightedMean:
     kernel_width: float = 0.25
 
     def __post_init__(self) -> None:
-        _check_positive("kernel_width", self.kernel_width)
+        checks.positive("kernel_width", self.kernel_width)
 
     def check(self, selection: Selection) -> None:
         """Any selection will do."""
 
     def check_coalitions(self, coalitions: Coalitions) -> None:
-        """Refuse coalitions that never keep some region, or that all weigh nothing.
-
-        Raises:
-            ValueError: with the reason.
-        """
+        """Raise ValueError if some regions are never kept, or if all coalitions weigh nothing."""
         _check_kept(coalitions)
         _check_similarity(coalitions, self.kernel_width)
 
-    def __call__(self, coalitions: Coalitions, scores: Scores, full: float, empty: float) -> Scores:
+    def __call__(self, coalitions: Coalitions, scores: Scores, full: float, empty: float) -> Attribution:
         """Attribution (R,), a score."""
         scores = _checked(coalitions, scores, full, empty)
         self.check_coalitions(coalitions)
@@ -260,12 +234,11 @@ class WeightedMean:
         return (weights * scores) @ coalitions.kept / (weights @ coalitions.kept)
 
 
-def _check_one_by_one(summary: str, selection: Selection) -> None:
+def _check_one_by_one(summary: object, selection: Selection) -> None:
     if selection.kind not in ("leave_one_out", "only_one"):
         raise ValueError(
-            f"{summary} needs one sample a region, and those of a selection of kind {selection.kind!r} mix "
-            f"regions. Use method/selection=leave_one_out or only_one with method/sampling=all, or "
-            f"method/summary=mean_when_kept or ridge."
+            f"{type(summary).__name__} needs one sample a region, and those of {type(selection).__name__} mix "
+            f"regions: use the selection LeaveOneOut or OnlyOne, or the summary MeanWhenKept or Ridge"
         )
 
 
@@ -280,7 +253,7 @@ def _leaves_one_out(coalitions: Coalitions) -> bool:
             return False
     raise ValueError(
         f"the {kept.shape[0]} samples of {kept.shape[1]} regions are neither all but one region nor only one, in "
-        f"the order of the regions. Use method/selection=leave_one_out or only_one with method/sampling=all."
+        f"the order of the regions: use all coalitions of LeaveOneOut or OnlyOne"
     )
 
 
@@ -288,28 +261,20 @@ def _leaves_one_out(coalitions: Coalitions) -> bool:
 class Difference:
     """What the score loses without a region, or gains from it alone.
 
-    leave_one_out: full - score without the region; only_one: score of the region alone - empty.
+    LeaveOneOut: full - score without the region; OnlyOne: score of the region alone - empty.
 
     Source: Lei et al. 2018 (LOCO), section 6; Zeiler and Fergus 2014.
     """
 
     def check(self, selection: Selection) -> None:
-        """Refuse any selection but leave_one_out and only_one.
-
-        Raises:
-            ValueError: with the reason.
-        """
-        _check_one_by_one("difference", selection)
+        """Raise ValueError for any selection but LeaveOneOut and OnlyOne."""
+        _check_one_by_one(self, selection)
 
     def check_coalitions(self, coalitions: Coalitions) -> None:
-        """Refuse coalitions that are not one a region, in order.
-
-        Raises:
-            ValueError: with the reason.
-        """
+        """Raise ValueError if the coalitions are not one a region, in order."""
         _leaves_one_out(coalitions)
 
-    def __call__(self, coalitions: Coalitions, scores: Scores, full: float, empty: float) -> Scores:
+    def __call__(self, coalitions: Coalitions, scores: Scores, full: float, empty: float) -> Attribution:
         """Attribution (R,) in score."""
         scores = _checked(coalitions, scores, full, empty)
         return full - scores if _leaves_one_out(coalitions) else scores - empty
@@ -319,29 +284,21 @@ class Difference:
 class Value:
     """The score itself, its sign turned where a high one speaks against the region.
 
-    only_one: the score of the region alone; leave_one_out: minus the score without it. The order of the
+    OnlyOne: the score of the region alone; LeaveOneOut: minus the score without it. The order of the
     regions is that of `Difference`; zero means nothing here.
 
     Source: Zeiler and Fergus 2014 (the raw value without a window, cold = important).
     """
 
     def check(self, selection: Selection) -> None:
-        """Refuse any selection but leave_one_out and only_one.
-
-        Raises:
-            ValueError: with the reason.
-        """
-        _check_one_by_one("value", selection)
+        """Raise ValueError for any selection but LeaveOneOut and OnlyOne."""
+        _check_one_by_one(self, selection)
 
     def check_coalitions(self, coalitions: Coalitions) -> None:
-        """Refuse coalitions that are not one a region, in order.
-
-        Raises:
-            ValueError: with the reason.
-        """
+        """Raise ValueError if the coalitions are not one a region, in order."""
         _leaves_one_out(coalitions)
 
-    def __call__(self, coalitions: Coalitions, scores: Scores, full: float, empty: float) -> Scores:
+    def __call__(self, coalitions: Coalitions, scores: Scores, full: float, empty: float) -> Attribution:
         """Attribution (R,), a score or minus a score."""
         scores = _checked(coalitions, scores, full, empty)
         return -scores if _leaves_one_out(coalitions) else scores.copy()
@@ -357,47 +314,45 @@ class PermutationMean:
     """
 
     def check(self, selection: Selection) -> None:
-        """Refuse any selection but permutations.
-
-        Raises:
-            ValueError: with the reason.
-        """
+        """Raise ValueError for any selection but permutations."""
         if selection.kind != "permutation":
             raise ValueError(
-                f"permutation_mean needs samples that add one region after the other, and those of a selection "
-                f"of kind {selection.kind!r} do not. Use method/selection=permutation."
+                f"PermutationMean needs samples that add one region after the other, and those of "
+                f"{type(selection).__name__} do not: use the selection Permutation"
             )
 
     def check_coalitions(self, coalitions: Coalitions) -> None:
-        """Refuse rows that are not whole permutations.
-
-        Raises:
-            ValueError: with the reason.
-        """
+        """Raise ValueError if the rows are not whole permutations, one after the other."""
         n_rows, n_regions = coalitions.kept.shape
-        if n_regions == 1:
-            whole = n_rows == 0
-        else:
-            whole = n_rows > 0 and n_rows % (n_regions - 1) == 0
-        if whole and n_rows:
-            walks = coalitions.kept.reshape(-1, n_regions - 1, n_regions)
-            counted = (walks.sum(axis=2) == np.arange(1, n_regions)).all()
-            whole = bool(counted and not (walks[:, :-1] & ~walks[:, 1:]).any())
-        if not whole:
+        if not _whole_permutations(coalitions.kept):
             raise ValueError(
                 f"the {n_rows} samples are not whole permutations of {n_regions} regions, {n_regions - 1} samples "
-                f"each. Use method/selection=permutation."
+                f"each: use the selection Permutation"
             )
 
-    def __call__(self, coalitions: Coalitions, scores: Scores, full: float, empty: float) -> Scores:
+    def __call__(self, coalitions: Coalitions, scores: Scores, full: float, empty: float) -> Attribution:
         """Attribution (R,) in score a region, in sum full - empty."""
         scores = _checked(coalitions, scores, full, empty)
         self.check_coalitions(coalitions)
         n_regions = coalitions.kept.shape[1]
         if n_regions == 1:
             return np.array([full - empty])
+        # The score's path along each permutation, from the baseline to the clip: its steps are what each region
+        # adds. A region at place p is missing from the first p rows, so that its place is read off their sum.
         walks = coalitions.kept.reshape(-1, n_regions - 1, n_regions)
         places = n_regions - 1 - walks.sum(axis=1)
         ends = np.full((len(walks), 1), 1.0)
         path = np.concatenate([empty * ends, scores.reshape(len(walks), -1), full * ends], axis=1)
         return np.take_along_axis(np.diff(path, axis=1), places, axis=1).mean(axis=0)
+
+
+def _whole_permutations(kept: Kept) -> bool:
+    """Whether the rows keep 1, 2, ..., R - 1 regions and so on, none of them given up again within R - 1 rows."""
+    n_rows, n_regions = kept.shape
+    if n_regions == 1:
+        return n_rows == 0
+    if n_rows == 0 or n_rows % (n_regions - 1):
+        return False
+    walks = kept.reshape(-1, n_regions - 1, n_regions)
+    counted = (walks.sum(axis=2) == np.arange(1, n_regions)).all()
+    return bool(counted and not (walks[:, :-1] & ~walks[:, 1:]).any())

@@ -1,8 +1,8 @@
 """Visualization: a heatmap drawn over the frames, for a person to look at.
 
 Two components: `Heatmap` shows how important each voxel is, `PosNeg` also whether it speaks for or against
-the target. Both take the same parameters and the same path: worth of each voxel, what is kept of it, levels
-for the colors, blending over the frames. The heatmap itself is never changed.
+the target. Both take the same parameters and do the same in turn: the importance of each voxel, which voxels
+are kept, levels for the colors, blending over the frames. The heatmap itself is never changed.
 
 Shapes: frames are uint8 (T, H, W, 3) in RGB, a heatmap is float (T, H, W), larger = more important.
 """
@@ -10,13 +10,15 @@ Shapes: frames are uint8 (T, H, W, 3) in RGB, a heatmap is float (T, H, W), larg
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import matplotlib
 import numpy as np
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from numpy.typing import NDArray
+
+from lavx import checks
+from lavx.types import Frames
 
 KEEPS = ("all", "top_fraction", "threshold", "cumulative")
 SIGNS = ("positive", "both")
@@ -59,15 +61,16 @@ class Heatmap:
     """Important voxels in warm colors.
 
     Args:
-        keep: which voxels are drawn, by their worth: "all"; "top_fraction", the most important ones that make
-            up `amount` of all voxels; "threshold", those worth at least `amount` times the largest worth;
-            "cumulative", the most important ones that hold `amount` of the summed worth. Voxels of equal
-            worth (a whole region) share their fate; the smallest set that reaches `amount` is kept.
-        amount: share in (0, 1]; "all" has no use for it.
+        keep: which voxels are drawn, by their importance: "all"; "top_fraction", the most important ones that
+            make up `amount` of all voxels; "threshold", those with at least `amount` times the largest
+            importance; "cumulative", the most important ones that hold `amount` of the summed importance. Voxels
+            of equal importance (a whole region) are drawn together or not at all; the smallest set that reaches
+            `amount` is kept.
+        amount: fraction in (0, 1]; "all" does not use it.
         stretch: whether the levels of the kept voxels are spread from the 2nd to the 98th percentile;
-            otherwise 0 is the first color and the largest worth the last.
-        sign: "positive" drops voxels that do not speak for the target (worth is the attribution above 0),
-            "both" keeps them as cold ones (worth is the attribution above its minimum).
+            otherwise 0 is the first color and the largest importance the last.
+        sign: "positive" drops voxels that do not speak for the target (importance is the attribution above 0),
+            "both" keeps them as cold ones (importance is the attribution above its minimum).
         blend: "alpha" puts the colors over the frames; "highlight" leaves the kept voxels as they are and
             takes light and color from the rest.
         alpha: how much of it, in [0, 1]; 0 returns the frames. Below half the full level the colors fade, to
@@ -84,10 +87,9 @@ class Heatmap:
     colormap: str = "heat"
 
     def __post_init__(self) -> None:
-        """Refuse parameters that make no sense."""
         _check(self.keep, self.amount, self.stretch, self.sign, self.blend, self.alpha, self.colormap)
 
-    def __call__(self, frames: NDArray[np.uint8], heatmap: NDArray[np.floating]) -> NDArray[np.uint8]:
+    def __call__(self, frames: Frames, heatmap: NDArray[np.floating]) -> Frames:
         """Draw the heatmap over the frames: uint8 (T, H, W, 3).
 
         Raises:
@@ -113,19 +115,19 @@ class Heatmap:
     def _levels(self, heatmap: NDArray[np.floating]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         values = _finite(heatmap)
         positive = self.sign == "positive"
-        worth = np.maximum(values, 0) if positive else values - values.min()
-        kept = _kept(worth, self.keep, self.amount) & _singles_out(values)
+        importance = np.maximum(values, 0) if positive else values - values.min()
+        kept = _kept(importance, self.keep, self.amount) & _singles_out(values)
         if positive:
             kept &= values > 0
-        low, high = _ends(worth[kept], self.stretch)
-        return np.where(kept, _spread(worth, low, high), 0).astype(np.float32), kept
+        low, high = _ends(importance[kept], self.stretch)
+        return np.where(kept, _spread(importance, low, high), 0).astype(np.float32), kept
 
 
 @dataclass(frozen=True)
 class PosNeg:
     """Voxels that speak for the target in one color, those that speak against it in another.
 
-    Parameters as in `Heatmap`, with these differences: worth is the size of the attribution, whatever its
+    Parameters as in `Heatmap`, with these differences: importance is the size of the attribution, whatever its
     sign; `sign` "positive" draws only what speaks for the target; `stretch` moves the upper end only, so that
     the colors still part at 0; "highlight" does not tell the two signs apart.
     """
@@ -139,10 +141,9 @@ class PosNeg:
     colormap: str = "magenta_green"
 
     def __post_init__(self) -> None:
-        """Refuse parameters that make no sense."""
         _check(self.keep, self.amount, self.stretch, self.sign, self.blend, self.alpha, self.colormap)
 
-    def __call__(self, frames: NDArray[np.uint8], heatmap: NDArray[np.floating]) -> NDArray[np.uint8]:
+    def __call__(self, frames: Frames, heatmap: NDArray[np.floating]) -> Frames:
         """Draw the heatmap over the frames: uint8 (T, H, W, 3).
 
         Raises:
@@ -167,34 +168,22 @@ class PosNeg:
 
     def _levels(self, heatmap: NDArray[np.floating]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         values = _finite(heatmap)
-        worth = np.abs(values)
-        kept = _kept(worth, self.keep, self.amount) & _singles_out(values)
+        importance = np.abs(values)
+        kept = _kept(importance, self.keep, self.amount) & _singles_out(values)
         kept &= values > 0 if self.sign == "positive" else values != 0
-        _, high = _ends(worth[kept], self.stretch)
-        levels = np.where(kept, np.sign(values) * _spread(worth, 0.0, high), 0)
+        _, high = _ends(importance[kept], self.stretch)
+        levels = np.where(kept, np.sign(values) * _spread(importance, 0.0, high), 0)
         return levels.astype(np.float32), kept
 
 
 def _check(keep: str, amount: float, stretch: bool, sign: str, blend: str, alpha: float, colormap: str) -> None:
-    _check_option("keep", keep, KEEPS)
-    _check_option("sign", sign, SIGNS)
-    _check_option("blend", blend, BLENDS)
-    if not isinstance(stretch, bool):
-        raise ValueError(f"stretch must be true or false, got {stretch!r}")
-    if not _is_number(amount) or not 0 < amount <= 1:
-        raise ValueError(f"amount is a share and must be in (0, 1], got {amount!r}")
-    if not _is_number(alpha) or not 0 <= alpha <= 1:
-        raise ValueError(f"alpha is an opacity and must be in [0, 1], got {alpha!r}")
+    checks.one_of("keep", keep, KEEPS)
+    checks.one_of("sign", sign, SIGNS)
+    checks.one_of("blend", blend, BLENDS)
+    checks.boolean("stretch", stretch)
+    checks.fraction("amount", amount)
+    checks.between("alpha", alpha, 0, 1)
     _colormap(colormap)
-
-
-def _check_option(name: str, value: str, options: Collection[str]) -> None:
-    if value not in options:
-        raise ValueError(f"{name} must be one of {', '.join(options)}, got {value!r}")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _colormap(name: str) -> Colormap:
@@ -208,7 +197,7 @@ def _colormap(name: str) -> Colormap:
     return matplotlib.colormaps[name]
 
 
-def _check_frames(frames: NDArray[np.uint8], heatmap: NDArray[np.floating]) -> None:
+def _check_frames(frames: Frames, heatmap: NDArray[np.floating]) -> None:
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
         raise ValueError(f"frames must be uint8 (T, H, W, 3), got {frames.dtype} {frames.shape}")
     if heatmap.shape != frames.shape[:3]:
@@ -235,32 +224,32 @@ def _singles_out(values: NDArray[np.float64]) -> bool:
     return bool(np.ptp(values) > 1e-6 * np.abs(values).max())
 
 
-def _kept(worth: NDArray[np.float64], keep: str, amount: float) -> NDArray[np.bool_]:
-    """Which voxels to draw: bool (T, H, W); `worth` is >= 0. Equal worth, equal fate."""
+def _kept(importance: NDArray[np.float64], keep: str, amount: float) -> NDArray[np.bool_]:
+    """Which voxels to draw: bool (T, H, W); `importance` is >= 0. Equal ones are kept or dropped together."""
     if keep == "all":
-        return np.ones(worth.shape, dtype=bool)
+        return np.ones(importance.shape, dtype=bool)
     if keep == "threshold":
-        return worth >= amount * worth.max()
-    order = np.sort(worth, axis=None)[::-1]
+        return importance >= amount * importance.max()
+    order = np.sort(importance, axis=None)[::-1]
     if keep == "top_fraction":
         last = math.ceil(amount * order.size - 1e-9) - 1  # 1e-9: a share such as 0.3 is not exact
     else:
         total = np.cumsum(order)
         last = int(np.searchsorted(total, amount * total[-1] * (1 - 1e-12)))
-    return worth >= order[max(last, 0)]
+    return importance >= order[max(last, 0)]
 
 
-def _ends(worth: NDArray[np.float64], stretch: bool) -> tuple[float, float]:
-    """The worth that gets level 0 and the one that gets level 1."""
-    if worth.size == 0:
+def _ends(importance: NDArray[np.float64], stretch: bool) -> tuple[float, float]:
+    """The importance that gets level 0 and the one that gets level 1."""
+    if importance.size == 0:
         return 0.0, 1.0
-    low, high = np.percentile(worth, STRETCH) if stretch else (0.0, worth.max())
+    low, high = np.percentile(importance, STRETCH) if stretch else (0.0, importance.max())
     # A single level has nothing to be spread: it is shown as what it is, the most important there is.
-    return (0.0, float(worth.max())) if high <= low else (float(low), float(high))
+    return (0.0, float(importance.max())) if high <= low else (float(low), float(high))
 
 
-def _spread(worth: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
-    return np.clip((worth - low) / (high - low), 0, 1) if high > low else np.ones_like(worth)
+def _spread(importance: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
+    return np.clip((importance - low) / (high - low), 0, 1) if high > low else np.ones_like(importance)
 
 
 def _opacity(levels: NDArray[np.float32], kept: NDArray[np.bool_], keep: str) -> NDArray[np.float32]:
@@ -274,8 +263,8 @@ def _opacity(levels: NDArray[np.float32], kept: NDArray[np.bool_], keep: str) ->
 
 
 def _colored(
-    frames: NDArray[np.uint8], position: NDArray[np.floating], opacity: NDArray[np.floating], colormap: str
-) -> NDArray[np.uint8]:
+    frames: Frames, position: NDArray[np.floating], opacity: NDArray[np.floating], colormap: str
+) -> Frames:
     """Frames under colors; `position` in [0, 1] along the colormap. Frame by frame, to spare memory."""
     table = (255 * _colormap(colormap)(np.linspace(0, 1, 256))[:, :3]).astype(np.float32)
     drawn = np.empty_like(frames)
@@ -285,7 +274,7 @@ def _colored(
     return drawn
 
 
-def _highlight(frames: NDArray[np.uint8], kept: NDArray[np.bool_], alpha: float) -> NDArray[np.uint8]:
+def _highlight(frames: Frames, kept: NDArray[np.bool_], alpha: float) -> Frames:
     """Frames whose voxels go gray and dark unless they are kept."""
     drawn = np.empty_like(frames)
     for frame, stays, out in zip(frames, kept, drawn, strict=True):

@@ -1,7 +1,7 @@
-"""Insertion and deletion games, the area under their curves, and minimal masks.
+"""Insertion and deletion curves, the area under them, and minimal masks.
 
 Voxels are ordered by the raw heatmap, most important first. Steps follow the heatmap's level sets, so that
-voxels of the same worth go together; where it has more levels than `n_steps`, quantile levels are taken.
+voxels of equal importance go together; where it has more levels than `n_steps`, quantile levels are taken.
 Source: Petsiuk et al. 2018 (RISE), section 4.1; minimal masks: Gaya-Morey et al. 2024 (arXiv 2401.11796).
 """
 
@@ -11,20 +11,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from lavx.explainer import Removal, Seeds
-from lavx.game import Begin, Scorer, Stopwatch, silent
+from lavx.game import ScoredClip
 from lavx.methods.behavior import Probability
 from lavx.methods.regions import LabelRegions
+from lavx.types import Removal
 
 THRESHOLDS: tuple[float, ...] = tuple(round(0.1 * k, 1) for k in range(1, 10))
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One game.
+    """One curve.
 
     Attributes:
         fractions: float64 (n,), exact fraction of voxels removed (deletion) or inserted (insertion), 0 to 1.
@@ -43,7 +42,7 @@ class Curve:
 def level_sets(heatmap: NDArray[np.floating], n_steps: int) -> NDArray[np.int64]:
     """Which step each voxel belongs to, 0 = most important: whole numbers in the heatmap's shape.
 
-    Voxels of equal worth always share a step; there are at most `n_steps` steps.
+    Voxels of equal importance always share a step; there are at most `n_steps` steps.
     """
     if not np.isfinite(heatmap).all():
         raise ValueError(f"the heatmap holds {(~np.isfinite(heatmap)).sum()} values that are NaN or infinite")
@@ -56,58 +55,47 @@ def level_sets(heatmap: NDArray[np.floating], n_steps: int) -> NDArray[np.int64]
     return step[inverse].reshape(heatmap.shape)
 
 
-class Games:
-    """Plays deletion and insertion for a heatmap.
+class InsertionDeletion:
+    """The insertion and the deletion curve of a heatmap.
 
     Args:
-        removal: what takes the place of removed voxels, the same in both games.
-        n_steps: most steps a game takes.
-        cross_removal: another removal, for the games of `crossed`.
+        removal: what takes the place of removed voxels, the same for both curves.
+        n_steps: most steps a curve takes.
+        cross_removal: another removal, for the curves of `crossed`.
+
+    Attributes:
+        crossed: the same metric with `cross_removal`; None where there is none.
     """
 
     def __init__(self, removal: Removal, n_steps: int = 100, cross_removal: Removal | None = None) -> None:
-        if n_steps < 1:
-            raise ValueError(f"n_steps must be >= 1, got {n_steps}")
+        if isinstance(n_steps, bool) or not isinstance(n_steps, int | np.integer) or n_steps < 1:
+            raise ValueError(f"n_steps must be a whole number >= 1, got {n_steps!r}")
         self.removal = removal
         self.n_steps = n_steps
-        # The same games with another baseline than the explanation's own; None where none was asked for.
-        self.crossed = None if cross_removal is None else Games(cross_removal, n_steps)
+        self.crossed = None if cross_removal is None else InsertionDeletion(cross_removal, n_steps)
 
-    def __call__(
-        self,
-        clip: NDArray[np.uint8],
-        heatmap: NDArray[np.floating],
-        target: int,
-        scorer: Scorer,
-        seeds: Seeds,
-        stopwatch: Stopwatch,
-        begin: Begin = silent,
-    ) -> dict[str, Curve]:
+    def __call__(self, clip: ScoredClip, heatmap: NDArray[np.floating]) -> dict[str, Curve]:
         """Curves "deletion" (lower area is better) and "insertion" (higher is better).
 
         Args:
-            clip: uint8 (T, H, W, 3).
+            clip: the clip that the heatmap explains.
             heatmap: float (T, H, W), larger = more important; never changed.
-            target: class index.
-            scorer: the network and how it is fed.
-            seeds: the video's random streams.
-            stopwatch: gets the seconds of "perturbation" and "inference" of the games.
-            begin: told the number of passes to come; what it returns is told of passes done.
+
+        Raises:
+            ValueError: if the heatmap is not the clip's, or not finite.
         """
+        if heatmap.shape != clip.shape:
+            raise ValueError(f"the heatmap must be (T, H, W) = {clip.shape}, got {heatmap.shape}")
         steps = level_sets(heatmap, self.n_steps)
-        regions = LabelRegions(steps)
-        regions.to(scorer.device)
         sizes = np.bincount(steps.ravel())
         fractions = np.concatenate([[0], np.cumsum(sizes)]) / steps.size
         n = len(sizes)
-        inserted = np.tril(np.ones((n + 1, n), dtype=bool), -1)  # row k: the k most important steps
-        # The clip and the baseline end both games; they are scored once.
-        kept = np.concatenate([inserted, ~inserted[1:-1]])
-        frames = torch.from_numpy(clip).to(scorer.device).float()
-        fill = self.removal.prepare(frames, regions, seeds.torch("games"))
-        scores = scorer(kept, regions, fill, Probability(), target, stopwatch, begin(len(kept)))
-        insertion = scores[: n + 1]
-        deletion = np.concatenate([insertion[-1:], scores[n + 1 :], insertion[:1]])
+        # Row k keeps the k most important steps. The clip and the baseline, which end both curves, are known.
+        inserted = np.tril(np.ones((n + 1, n), dtype=bool), -1)[1:-1]
+        game = clip.game(LabelRegions(steps), self.removal, Probability(), stage="evaluation", stream="games")
+        scores = game(np.concatenate([inserted, ~inserted]))
+        insertion = np.concatenate([[game.empty], scores[: n - 1], [game.full]])
+        deletion = np.concatenate([[game.full], scores[n - 1 :], [game.empty]])
         return {"deletion": Curve(fractions, deletion), "insertion": Curve(fractions, insertion)}
 
 

@@ -1,4 +1,4 @@
-"""How well a heatmap lies where it should: average drop and increase, pointing game, IoU, energy inside.
+"""How well a heatmap lies where the ground truth is: pointing game, IoU, energy inside.
 
 All of them look at the raw heatmap (T, H, W), never at what is drawn of it. A method with few regions gives
 many voxels the same worth; ties are then shared out in proportion instead of being broken by chance.
@@ -7,20 +7,13 @@ Used for video by Gaya-Morey et al. (REVEX, arXiv 2401.11796, version 2).
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from lavx.explainer import Removal, Seeds
-from lavx.game import Scorer, Stopwatch
-from lavx.methods.behavior import Probability
 from lavx.types import Geometry
 
 
-def truth_in_clip(truth: NDArray[np.bool_], geometry: Geometry) -> NDArray[np.bool_]:
+def ground_truth_in_clip(truth: NDArray[np.bool_], geometry: Geometry) -> NDArray[np.bool_]:
     """Map a truth in source frames to the clip: bool (T, h, w).
 
     Each sampled frame's mask is resized to the nearest pixel and cropped as the frame itself was.
@@ -115,85 +108,6 @@ def localization(heatmap: NDArray[np.floating], truth: NDArray[np.bool_]) -> dic
         "energy_inside": energy_inside(heatmap, truth),
         "truth_fraction": fraction,
     }
-
-
-def average_drop(full: float, masked: float) -> dict[str, float]:
-    """What the clip loses when only what the heatmap shows is left of it.
-
-    Source: Chattopadhay et al. 2018 (Grad-CAM++), section 4.1: a video's term of the average drop, and of the
-    rate of increase in confidence. Their means over videos are the paper's numbers, as fractions.
-
-    Args:
-        full: score of the clip.
-        masked: score of the clip under the heatmap as a soft mask.
-
-    Returns:
-        average_drop in [0, 1], lower is better; increase, 1 where the score grew, else 0, higher is better.
-    """
-    drop = max(0.0, full - masked) / full if full > 0 else 0.0
-    return {"average_drop": drop, "increase": float(masked > full)}
-
-
-def masked_score(
-    clip: NDArray[np.uint8],
-    heatmap: NDArray[np.floating],
-    target: int,
-    scorer: Scorer,
-    removal: Removal,
-    seeds: Seeds,
-    stopwatch: Stopwatch,
-) -> float:
-    """Score of the clip under the heatmap as a soft mask, brought to [0, 1] by `unit`: one pass.
-
-    Args:
-        clip: uint8 (T, H, W, 3).
-        heatmap: float (T, H, W), larger = more important.
-        target: class index.
-        scorer: the network and how it is fed.
-        removal: what takes the place of what the mask hides; with black, the mask multiplies the clip.
-        seeds: the video's random streams.
-        stopwatch: gets the seconds of "perturbation" and "inference".
-    """
-    regions = SoftMask(unit(heatmap)).to(scorer.device)
-    frames = torch.from_numpy(clip).to(scorer.device).float()
-    fill = removal.prepare(frames, regions, seeds.torch("soft mask"))
-    return float(scorer(np.ones((1, 1), dtype=bool), regions, fill, Probability(), target, stopwatch)[0])
-
-
-class SoftMask:
-    """The clip as one region whose mask is soft.
-
-    Args:
-        mask: float (T, H, W) in [0, 1], 1 = kept.
-    """
-
-    n_regions = 1
-
-    def __init__(self, mask: NDArray[np.floating]) -> None:
-        frames, height, width = mask.shape
-        self.shape = (frames, height, width)
-        self._mask = torch.from_numpy(np.asarray(mask, dtype=np.float32))
-
-    def to(self, device: torch.device) -> SoftMask:
-        """Put the mask on `device`; returns itself."""
-        self._mask = self._mask.to(device)
-        return self
-
-    def masks(self, coalitions: Tensor) -> Tensor:
-        """The mask where the one region is kept, else zeros: float (B, T, H, W)."""
-        return coalitions[:, :1, None, None].to(self._mask) * self._mask
-
-    def heatmap(self, attribution: Tensor) -> Tensor:
-        """The one attribution everywhere: float (T, H, W)."""
-        return attribution.expand(self.shape)
-
-    def mean(self, volume: Tensor) -> Tensor:
-        """Mean of a volume (T, H, W, C) over the clip: float (1, C)."""
-        return volume.mean((0, 1, 2))[None]
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """The mask."""
-        return {"mask": self._mask.cpu().numpy()}
 
 
 def _check(heatmap: NDArray[np.floating], truth: NDArray[np.bool_]) -> None:

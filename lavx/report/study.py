@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from lavx.errors import RequestError
-from lavx.experiments import status as grid
+from lavx.experiments.record import CurvePoints, NewerVersionError, VideoRecord, record_files
+from lavx.experiments.status import cell_files
 
 METHODS = ("lime", "kernel_shap", "rise", "loco", "univariate", "occlusion")
-FLOORS = ("random", "center")
-STAGES = ("decode", "segmentation", "perturbation", "inference", "summary", "metrics", "visualization")
+CONTROLS = ("random", "center")
 KEYS = ["dataset", "net", "method", "video_id"]
 RATING_COLUMNS = ("rater", *KEYS, "score")
 
@@ -58,8 +57,8 @@ class Study:
         name: of the run.
         folder: `<outputs>/<name>`.
         table: a row for each explained video of each cell: dataset, net, method, video_id, the metrics that
-            its `metrics.json` holds, `seconds_<stage>`, `mask_<game>_<threshold>` (NaN where never reached).
-        curves: the games' curves by (dataset, net, method, video_id).
+            its `metrics.json` holds, `seconds_<stage>`, `mask_<curve>_<threshold>` (NaN where never reached).
+        curves: the deletion and insertion curves by (dataset, net, method, video_id).
         places: the folder of each video's results by the same key.
         coverage: a row for each cell of the expected grid: done, failed, missing.
         missing: what is not there, in sentences.
@@ -70,7 +69,7 @@ class Study:
     name: str
     folder: Path
     table: pd.DataFrame
-    curves: dict[tuple[str, ...], dict[str, Any]] = field(default_factory=dict)
+    curves: dict[tuple[str, ...], dict[str, CurvePoints]] = field(default_factory=dict)
     places: dict[tuple[str, ...], Path] = field(default_factory=dict)
     coverage: pd.DataFrame = field(default_factory=pd.DataFrame)
     missing: list[str] = field(default_factory=list)
@@ -79,7 +78,7 @@ class Study:
 
     @property
     def methods(self) -> list[str]:
-        """Those that have results: the study's six, then others, then the floors."""
+        """Those that have results: the study's six, then others, then the controls."""
         return ordered(self.table.method)
 
     @property
@@ -97,12 +96,12 @@ class Study:
 def ordered(methods: Any) -> list[str]:
     """Methods in the order in which they are always shown."""
     present = set(methods)
-    others = sorted(present - set(METHODS) - set(FLOORS))
-    return [m for m in METHODS if m in present] + others + [m for m in FLOORS if m in present]
+    others = sorted(present - set(METHODS) - set(CONTROLS))
+    return [m for m in METHODS if m in present] + others + [m for m in CONTROLS if m in present]
 
 
 def read_study(
-    outputs: Path, name: str, nets: Sequence[str] = (), methods: Sequence[str] = (*METHODS, *FLOORS)
+    outputs: Path, name: str, nets: Sequence[str] = (), methods: Sequence[str] = (*METHODS, *CONTROLS)
 ) -> Study:
     """Read a run.
 
@@ -119,9 +118,9 @@ def read_study(
     command = "lavx run" if (str(outputs), name) == ("outputs", "default") else (
         f"lavx run name={name} outputs={outputs}"
     )  # fmt: skip
-    cells = [file.parent for file in grid.cell_files(folder, "config.yaml")]
+    cells = [file.parent for file in cell_files(folder, "config.yaml")]
     if not cells:
-        known = sorted(place.name for place in outputs.glob("[!.]*") if grid.cell_files(place, "config.yaml"))
+        known = sorted(place.name for place in outputs.glob("[!.]*") if cell_files(place, "config.yaml"))
         hint = f" There are runs named {', '.join(known)}: name=..." if known else ""
         raise RequestError(f"{folder} holds no results. First run: {command}.{hint}")
     rows: list[dict[str, Any]] = []
@@ -130,15 +129,15 @@ def read_study(
     for cell in cells:
         key = (cell.parent.parent.name, cell.parent.name, cell.name)
         failed[key] = set()
-        for file in sorted(cell.glob("videos/[!.]*/metrics.json")):
-            entry = _entry(file)
-            video = str(entry["video_id"])
-            if entry["error"] is not None:
+        for file in record_files(cell):
+            record = _record(file)
+            video = record.video_id
+            if record.error is not None:
                 failed[key].add(video)
-                study.failures.append(f"{' / '.join(key)} / {video}: {entry['error']}")
+                study.failures.append(f"{' / '.join(key)} / {video}: {record.error}")
                 continue
-            rows.append(dict(zip(KEYS, (*key, video), strict=True)) | _numbers(entry))
-            study.curves[(*key, video)] = entry["curves"]
+            rows.append(dict(zip(KEYS, (*key, video), strict=True)) | _numbers(record))
+            study.curves[(*key, video)] = record.curves
             study.places[(*key, video)] = file.parent
     if not rows:
         reasons = "; ".join(study.failures[:3])
@@ -152,22 +151,20 @@ def read_study(
     return study
 
 
-def _entry(file: Path) -> dict[str, Any]:
+def _record(file: Path) -> VideoRecord:
     try:
-        entry = json.loads(file.read_text(encoding="utf-8"))
-        if isinstance(entry, dict) and "video_id" in entry and "error" in entry:
-            return entry
-        reason = "it lacks video_id or error"
+        return VideoRecord.read(file)
+    except NewerVersionError as error:
+        raise RequestError(str(error)) from error
     except ValueError as error:
-        reason = str(error)
-    raise RequestError(f"{file} is no result of lavx run ({reason}). Delete its folder and run the cell again.")
+        raise RequestError(f"{error}. Run the cell again: it explains the video anew.") from error
 
 
-def _numbers(entry: dict[str, Any]) -> dict[str, Any]:
-    row = {key: value for key, value in entry.items() if not isinstance(value, dict | list) and key != "error"}
-    row |= {f"seconds_{stage}": seconds for stage, seconds in entry["seconds"].items()}
-    for game, masks in entry["minimal_masks"].items():
-        row |= {f"mask_{game}_{t}": np.nan if f is None else f for t, f in masks.items()}
+def _numbers(record: VideoRecord) -> dict[str, Any]:
+    row = record.row()
+    del row["error"]
+    for curve, masks in record.minimal_masks.items():
+        row |= {f"mask_{curve}_{t}": np.nan if f is None else f for t, f in masks.items()}
     return row
 
 
@@ -244,9 +241,9 @@ def complete(table: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
 def comparable(table: pd.DataFrame, column: str, methods: Sequence[str]) -> list[str]:
     """The methods with a number for at least half of the (dataset, net, video) that the fullest one has.
 
-    One that has only begun would leave hardly any video to compare the others on. The floors, which are done
-    in no time, set no measure.
+    One that has only begun would leave hardly any video to compare the others on. The controls, which cost
+    almost nothing and so may be far ahead, are not counted.
     """
     counts = table[table.method.isin(methods) & table[column].notna()].groupby("method").size()
-    fullest = max((n for m, n in counts.items() if m not in FLOORS), default=counts.max() if len(counts) else 0)
+    fullest = max((n for m, n in counts.items() if m not in CONTROLS), default=counts.max() if len(counts) else 0)
     return [m for m in methods if m in counts and counts[m] * 2 >= fullest]

@@ -1,7 +1,6 @@
-"""The door to OpenMMLab: everything of mmengine, mmcv and mmaction2 comes in through this module.
+"""Importing OpenMMLab: mmengine, mmcv and mmaction2, without their noise and without what their packages lack.
 
-It imports them without their noise and without what their packages lack, and registers lavx's own small
-parts with them. Imports take seconds, so they happen inside functions.
+`load` comes before any other import of them. Imports take seconds, so they happen inside functions.
 """
 
 from __future__ import annotations
@@ -41,8 +40,7 @@ def _supply_missing_localizer() -> None:
     not use it: where the folder is absent, a class that refuses to be built takes its place.
     """
     spec = importlib.util.find_spec("mmaction")
-    if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError('mmaction2 is not installed: pip install "lavx[openmmlab]"')
+    assert spec is not None and spec.submodule_search_locations
     if (Path(spec.submodule_search_locations[0]) / "models" / "localizers" / "drn").is_dir():
         return
 
@@ -58,17 +56,29 @@ def _supply_missing_localizer() -> None:
     sys.modules.setdefault(module.__name__, module)
 
 
+def _check_installed() -> None:
+    missing = [name for name in ("mmaction", "mmcv", "mmengine") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ModuleNotFoundError(
+            f'the networks of OpenMMLab need {", ".join(missing)}: pip install "lavx[openmmlab]"', name=missing[0]
+        )
+
+
 @functools.cache
 def load() -> None:
-    """Import mmaction2 and register its modules, and lavx's, in mmengine's registries (once a process)."""
+    """Import mmaction2 and register its modules, and lavx's TANet, in mmengine's registries (once a process).
+
+    Raises:
+        ModuleNotFoundError: if OpenMMLab's packages are not installed; it says the command.
+    """
+    _check_installed()
     with quiet():
         _supply_missing_localizer()
         from mmaction.registry import MODELS
         from mmaction.utils import dependency, register_all_modules
         from mmengine.runner import runner
 
-        # Its networks of text and video take seconds to import where transformers is installed, and transformers 5
-        # has moved what they import. lavx uses none of them.
+        # Its multimodal models are written for transformers 4, and importing them with 5 fails.
         dependency.WITH_MULTIMODAL = False
         # A training would ask compilers and torchvision for their versions, and end where torchvision does not load.
         runner.collect_env = dict
@@ -81,46 +91,6 @@ def load() -> None:
             """TANet with one bottleneck a stage, for small inputs."""
 
             arch_settings = {**TANet.arch_settings, 14: (Bottleneck, (1, 1, 1, 1))}
-
-        _register_training()
-
-
-def _register_training() -> None:
-    """Register what lavx adds to a training: the order of the clips, a metric, a repaired transform."""
-    import cv2
-    import numpy as np
-    from mmaction.datasets.transforms import ColorJitter
-    from mmaction.registry import METRICS, TRANSFORMS
-    from mmengine.evaluator import BaseMetric
-    from mmengine.registry import DATA_SAMPLERS
-
-    from lavx.networks.training.trainer import Epochs
-
-    DATA_SAMPLERS.register_module(name="LavxEpochs", module=Epochs)
-
-    @METRICS.register_module()
-    class LavxMedianScore(BaseMetric):
-        """The median score of the right class."""
-
-        default_prefix = "score"
-
-        def process(self, data_batch: Any, data_samples: Any) -> None:
-            for sample in data_samples:
-                key = "pred_score" if "pred_score" in sample else "pred_scores"
-                self.results.append(float(sample[key][int(sample["gt_label"])]))
-
-        def compute_metrics(self, results: list[float]) -> dict[str, float]:
-            return {"median": float(np.median(results))}
-
-    @TRANSFORMS.register_module(name="ColorJitter", force=True)
-    class HueOfAnySign(ColorJitter):
-        """mmaction2's ColorJitter, which with NumPy 2 cannot add a negative offset to a uint8 hue."""
-
-        @staticmethod
-        def adjust_hue(img: Any, factor: float) -> Any:
-            hsv = cv2.cvtColor(np.clip(img, 0, 255).astype(np.uint8), cv2.COLOR_RGB2HSV)
-            hsv[..., 0] = (hsv[..., 0].astype(np.int16) + int(factor * 255)) % 180
-            return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB).astype(np.float32)
 
 
 def read_config(path: str) -> Any:
@@ -138,7 +108,7 @@ def read_config(path: str) -> Any:
         if candidate.is_file():
             with quiet():
                 return Config.fromfile(str(candidate))
-    raise FileNotFoundError(f"net.config={path} is neither a file nor one of mmaction2's ({packaged.parent}).")
+    raise FileNotFoundError(f"config={path} is neither a file nor one of mmaction2's ({packaged.parent}).")
 
 
 def packaged_configs() -> Path:
@@ -162,7 +132,7 @@ def official_checkpoint(config: str) -> str:
         for entry in yaml.safe_load(metafile.read_text())["Models"]:
             if Path(entry["Config"]).name == Path(config).name and "Weights" in entry:
                 return str(entry["Weights"]).strip("()")
-    raise LookupError(f"mmaction2 publishes no weights for net.config={config}; set net.checkpoint to a file.")
+    raise LookupError(f"mmaction2 publishes no weights for config={config}; set checkpoint to a file.")
 
 
 def build_recognizer(model_config: Any) -> nn.Module:

@@ -11,10 +11,11 @@ import torch
 from torch import nn
 
 from lavx.networks.allocator import keep_freed_memory
+from lavx.networks.checkpoints import check_classes, check_hash, check_trust, read_checkpoint
 from lavx.networks.device import PRECISIONS, find_device
 from lavx.networks.openmmlab import checkpoints, library
 from lavx.networks.openmmlab.view import View
-from lavx.types import Clip
+from lavx.types import Clip, OutputKind
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ class Network:
         classes: as above.
         n_classes: their number.
         device: where the network is and clips must be.
+        output: logits.
         weights: `file` (as found; a name for what lavx ships) and `sha256` of it; None for random weights.
             Where there is one file a fold, `file` is the path with `{fold}`, and `folds` has these two by fold.
         folds: that, where there is one file a fold; else empty.
@@ -53,6 +55,8 @@ class Network:
             is damaged, or an argument is not one of those allowed.
         FileNotFoundError: if config or weights are not there and cannot be had.
     """
+
+    output: OutputKind = "logits"
 
     def __init__(
         self,
@@ -67,6 +71,7 @@ class Network:
     ) -> None:
         if precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision}.")
+        check_trust(trust_checkpoint)
         self.device = find_device(device)
         self.classes = tuple(classes)
         self.n_classes = len(self.classes)
@@ -79,7 +84,7 @@ class Network:
         n_outputs = settings.model.cls_head.num_classes
         if n_outputs != self.n_classes:
             raise ValueError(
-                f"net.config={config} has {n_outputs} classes but the dataset has {self.n_classes}; choose the "
+                f"config={config} has {n_outputs} classes but the dataset has {self.n_classes}; choose the "
                 "net that was trained on this dataset, or a config with that cls_head.num_classes."
             )
         with torch.random.fork_rng(devices=[]):
@@ -97,7 +102,7 @@ class Network:
         """Give the recognizer its weights; return the network's name and where the weights came from."""
         if checkpoint == "random":
             logger.warning(
-                "net.checkpoint=random: %s has RANDOM WEIGHTS. Its classes, scores and explanations mean "
+                "checkpoint=random: %s has RANDOM WEIGHTS. Its classes, scores and explanations mean "
                 "nothing; use it for tests and timings only.",
                 name,
             )
@@ -105,19 +110,19 @@ class Network:
         if checkpoints.FOLD in checkpoint:
             for fold, path in checkpoints.fold_files(config, checkpoint, folds).items():
                 self._dates[fold] = path.stat().st_mtime_ns
-                self.folds[fold] = {"file": str(path), "sha256": checkpoints.check_hash(path)}
+                self.folds[fold] = {"file": str(path), "sha256": check_hash(path)}
             self.take_fold(folds[0])
             return name, {"file": checkpoint, "sha256": None, "folds": self.folds}
         path = checkpoints.weights_file(config, checkpoint)
-        sha256 = checkpoints.check_hash(path)
+        sha256 = check_hash(path)
         self._fill(path)
         embedded = checkpoint == "embedded"
         return name, {"file": f"{checkpoints.OWN}{path.name}" if embedded else str(path), "sha256": sha256}
 
     def _fill(self, path: Path) -> None:
         """Copy the weights of a file into the recognizer, whose device, number types and layouts stay."""
-        content = checkpoints.read_checkpoint(path, self._trust)
-        checkpoints.check_classes(path, content, self.classes)
+        content = read_checkpoint(path, self._trust)
+        check_classes(path, content, self.classes)
         checkpoints.fill(self._recognizer, content["state_dict"], path)
 
     def take_fold(self, fold: int) -> None:
@@ -136,7 +141,7 @@ class Network:
             raise ValueError(f"there are no weights of fold {fold}, only of {', '.join(map(str, self.folds))}.")
         path = Path(str(self.folds[fold]["file"]))
         date = path.stat().st_mtime_ns
-        if date != self._dates[fold] and checkpoints.check_hash(path) != self.folds[fold]["sha256"]:
+        if date != self._dates[fold] and check_hash(path) != self.folds[fold]["sha256"]:
             raise ValueError(f"{path} has changed since it was first read. Give the same command again.")
         self._fold = None  # neither one nor the other, should it be interrupted
         self._fill(path)
@@ -168,13 +173,14 @@ class Network:
                 if part is not None:
                     part.to(memory_format=layout)
 
-    def read(self, path: str | Path) -> Clip:
-        """Decode a video and cut out what the network sees of it.
+    def read(self, path: str | Path, start: float | None = None, end: float | None = None) -> Clip:
+        """Decode a video, or its seconds `start` to `end`, and cut out what the network sees of it.
 
         Raises:
-            VideoError: if the video cannot be used, or is too short.
+            VideoError: if the video cannot be used, or is too short, or has no such seconds.
+            ValueError: if `start` or `end` is no number of seconds.
         """
-        return self._view.read(path)
+        return self._view.read(path, start, end)
 
     @torch.inference_mode()
     def __call__(self, clips: torch.Tensor) -> torch.Tensor:

@@ -58,27 +58,29 @@ class View:
         sampling = [step for step in steps if step["type"] in SAMPLING]
         if unknown or len(sampling) != 1 or (crops and spatial[-1:] != crops):
             raise ValueError(
-                f"net.config={config}: lavx can explain what val_pipeline sees only if it consists of one of "
+                f"config={config}: lavx can explain what val_pipeline sees only if it consists of one of "
                 f"{', '.join(sorted(SAMPLING))}, then any number of Resize, then at most one CenterCrop (and "
                 f"decoding and formatting); it is {', '.join(names)}."
             )
         self.layout: str = settings.model.data_preprocessor.format_shape
         if self.layout not in ("NCHW", "NCTHW"):
-            raise ValueError(f"net.config={config}: format_shape must be NCHW or NCTHW, got {self.layout}.")
+            raise ValueError(f"config={config}: format_shape must be NCHW or NCTHW, got {self.layout}.")
         with library.quiet():
             self._sampling = TRANSFORMS.build(sampling[0] | {"test_mode": True})
             self._spatial = [TRANSFORMS.build(step) for step in spatial]
         self.n_frames: int = self._sampling.clip_len if self.layout == "NCTHW" else self._sampling.num_clips
 
-    def read(self, path: str | Path) -> Clip:
-        """Decode a video and cut out what the network sees of it.
+    def read(self, path: str | Path, start: float | None = None, end: float | None = None) -> Clip:
+        """Decode a video, or its seconds `start` to `end`, and cut out what the network sees of it.
 
         Raises:
-            VideoError: if the video cannot be used, or is too short.
+            VideoError: if the video cannot be used, or is too short, or has no such seconds.
+            ValueError: if `start` or `end` is no number of seconds.
         """
         info = video.probe(path)
-        indices = self.sample(info.n_frames, info.fps)
-        self._check_length(info, indices)
+        stretch = video.stretch(info, start, end)
+        indices = [stretch[index] for index in self.sample(len(stretch), info.fps)]
+        self._check_length(info, stretch, indices)
         frames, scaled, crop = self.cut(video.read_frames(path, indices), str(path))
         size = (info.height, info.width)
         return Clip(frames, Geometry(tuple(indices), info.fps, size, scaled, crop))
@@ -123,19 +125,19 @@ class View:
                 crop = (0, 0, *scaled)
         return np.ascontiguousarray(np.stack(results["imgs"]), dtype=np.uint8), scaled, crop
 
-    def _check_length(self, info: video.VideoInfo, indices: Sequence[int]) -> None:
+    def _check_length(self, info: video.VideoInfo, stretch: range, indices: Sequence[int]) -> None:
         """Refuse a video with fewer frames than the clip; say so where one is looped."""
-        if info.n_frames < self.n_frames:
+        has = video.length(info, stretch)
+        if len(stretch) < self.n_frames:
             raise video.VideoError(
-                f"{info.path}: has {info.n_frames} frames, {self.name} samples {self.n_frames}; use a longer "
-                "video."
+                f"{info.path}: has {has}, {self.name} samples {self.n_frames}; use a longer video."
             )
         if any(later <= earlier for earlier, later in zip(indices, indices[1:], strict=False)):
             logger.warning(
-                "%s has %d frames, fewer than the sampling of %s spans; it is looped, as in mmaction2: the clip "
+                "%s has %s, fewer than the sampling of %s spans; it is looped, as in mmaction2: the clip "
                 "shows frames %s.",
                 info.path,
-                info.n_frames,
+                has,
                 self.name,
                 ", ".join(map(str, indices)),
             )

@@ -1,16 +1,13 @@
 import numpy as np
 import pytest
-import torch
 
-from lavx.explainer import Seeds
-from lavx.game import Scorer, Stopwatch
+from lavx.game import ScoredClip
 from lavx.methods.removal import Black
-from lavx.metrics.insertion_deletion import Curve, Games, level_sets, minimal_masks
+from lavx.metrics.insertion_deletion import Curve, InsertionDeletion, level_sets, minimal_masks
 
 
 def play(network, clip, heatmap, n_steps=100):
-    games = Games(Black(), n_steps)
-    return games(clip, heatmap, 1, Scorer(network), Seeds(0, "v"), Stopwatch(torch.device("cpu")))
+    return InsertionDeletion(Black(), n_steps)(ScoredClip(network, clip, 1), heatmap)
 
 
 def test_curves_equal_a_loop_over_voxels_in_order(network, clip, rng):
@@ -24,13 +21,13 @@ def test_curves_equal_a_loop_over_voxels_in_order(network, clip, rng):
             assert curves[game].scores[step] == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-9)
 
 
-def test_the_games_mirror_each_other_when_the_heatmap_is_negated(network, clip, rng):
+def test_the_curves_mirror_each_other_when_the_heatmap_is_negated(network, clip, rng):
     heatmap = rng.normal(size=clip.shape[:3]).astype(np.float32)
     curves, mirrored = play(network, clip, heatmap, 16), play(network, clip, -heatmap, 16)
     assert curves["deletion"].auc == pytest.approx(mirrored["insertion"].auc, abs=1e-6)
 
 
-def test_the_true_heatmap_wins_both_games(network, clip, rng):
+def test_the_true_heatmap_has_the_best_curves(network, clip, rng):
     truth = (clip * network.weight.numpy()).sum(-1)
     best = play(network, clip, truth)
     for _ in range(5):
@@ -41,7 +38,7 @@ def test_the_true_heatmap_wins_both_games(network, clip, rng):
 
 def test_no_pass_is_spent_twice(network, clip, rng):
     play(network, clip, rng.integers(0, 5, clip.shape[:3]))
-    assert sum(network.calls) == 6 + 4
+    assert sum(network.calls) == 1 + 1 + 4 + 4  # the clip, the baseline, four inner steps of each curve
 
 
 @pytest.mark.parametrize("n_steps", [1, 2, 7, 100])
@@ -84,8 +81,11 @@ def test_a_threshold_never_reached_is_none_not_a_number():
     assert masks == {"deletion": {"0.5": None}, "insertion": {"0.5": None}}
 
 
-def test_bad_parameters_and_heatmaps_are_refused():
-    with pytest.raises(ValueError, match="n_steps must be >= 1, got 0"):
-        Games(Black(), 0)
+def test_bad_parameters_and_heatmaps_are_refused(network, clip):
+    with pytest.raises(ValueError, match=r"heatmap must be \(T, H, W\) = \(4, 8, 8\), got \(4, 8, 9\)"):
+        play(network, clip, np.zeros((4, 8, 9)))
+    for n_steps in (0, 2.5, True, np.nan):
+        with pytest.raises(ValueError, match="n_steps must be a whole number >= 1, got"):
+            InsertionDeletion(Black(), n_steps)
     with pytest.raises(ValueError, match="holds 2 values that are NaN or infinite"):
         level_sets(np.array([[[1, np.nan, np.inf]]]), 10)

@@ -5,11 +5,14 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from hydra import compose, initialize_config_module
 
 from lavx.datasets.shapes import Shapes
 from lavx.errors import RequestError
-from lavx.experiments.cell import Cell, run_cell
+from lavx.experiments.compose import settings
+from lavx.experiments.run import Cell, request, run_cell, video_explainer
+from lavx.explainer import Explainer
 
 NAMES = ("shapes", "toy", "rise")
 
@@ -29,10 +32,8 @@ def request_cell(tmp_path, cache):
                 f"outputs={tmp_path}/out", f"dataset.root={cache}", "dataset.n_videos=3", "n_videos=3",
                 "method.sampling.n_samples=30", "metric.n_steps=5", *overrides,
             ])  # fmt: skip
-        from omegaconf import OmegaConf
-
-        config.net = OmegaConf.create(net) if isinstance(net, str) else net
-        return config
+        config.net = yaml.safe_load(net) if isinstance(net, str) else net
+        return settings(config)
 
     return configure
 
@@ -45,7 +46,8 @@ def test_a_cell_leaves_the_whole_run_folder(request_cell, tmp_path, capsys):
     assert run_cell(request_cell(), *NAMES) == 0
     run = folder(tmp_path)
     assert {p.name for p in run.iterdir()} == {
-        ".locks", ".workers", "config.yaml", "environment.json", "run.log", "results.csv", "status.json", "videos",
+        ".locks", ".partial", ".workers", "config.yaml", "content.json", "environment.json", "results.csv",
+        "run.log", "status.json", "videos",
     }  # fmt: skip
     for number in range(3):
         video = run / "videos" / f"shapes-{number:04d}"
@@ -83,18 +85,18 @@ def test_a_cell_cut_off_goes_on_and_ends_with_the_same_bytes(request_cell, tmp_p
     run_cell(request_cell(), *NAMES)
     whole = explanations(folder(tmp_path))
     shutil.rmtree(tmp_path / "out")
-    cell = Cell(request_cell(), NAMES)
-    explain, seen = cell.explainer, []
+    seen = []
+    own = Explainer.__call__
 
-    def interrupted(clip, *args, **kwargs):
+    def interrupted(explainer, clip):
         seen.append(1)
         if len(seen) == 2:
             raise KeyboardInterrupt
-        return explain(clip, *args, **kwargs)
+        return own(explainer, clip)
 
-    interrupted.visualization = explain.visualization
-    cell.explainer = interrupted
-    assert cell.run() == 130
+    with monkeypatch.context() as patched:
+        patched.setattr(Explainer, "__call__", interrupted)
+        assert run_cell(request_cell(), *NAMES) == 130
     assert "interrupted; 1 of 3 videos are done" in capsys.readouterr().err
     untouched = (folder(tmp_path) / "videos" / "shapes-0000" / "metrics.json").stat().st_mtime_ns
     assert run_cell(request_cell(), *NAMES) == 0
@@ -108,7 +110,7 @@ def test_more_videos_of_the_same_run_are_added_but_another_seed_is_refused(reque
     run_cell(request_cell("n_videos=2", "batch_size=7"), *NAMES)
     assert len(explanations(folder(tmp_path))) == 2
     with pytest.raises(RequestError, match="seed: 0 -> 5"):
-        Cell(request_cell("seed=5"), NAMES)
+        run_cell(request_cell("seed=5"), *NAMES)
 
 
 def test_a_bad_video_is_recorded_and_the_others_go_on(request_cell, tmp_path, cache, capsys):
@@ -134,9 +136,10 @@ def test_scores_that_are_not_finite_are_recorded(request_cell, tmp_path):
 
 
 def test_an_unexpected_error_is_recorded_with_its_traceback(request_cell, tmp_path):
-    cell = Cell(request_cell("n_videos=1"), NAMES)
-    cell.network.read = lambda path: 1 / 0
-    assert cell.run() == 1
+    asked = request(request_cell("n_videos=1"), NAMES)
+    explainer = video_explainer(asked)
+    explainer.network.read = lambda *args: 1 / 0
+    assert Cell(asked, explainer).run() == 1
     assert "ZeroDivisionError" in (folder(tmp_path) / "run.log").read_text()
 
 
@@ -146,7 +149,7 @@ def test_a_full_disk_ends_the_run_and_keeps_what_is_done(request_cell, tmp_path,
     def full(*args):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("lavx.experiments.cell.write_arrays", full)
+    monkeypatch.setattr("lavx.experiments.explain_video.write_arrays", full)
     with pytest.raises(RequestError, match="No space left on device.*Finished videos stay"):
         run_cell(request_cell(), *NAMES)
     assert len(explanations(folder(tmp_path))) == 1
@@ -161,15 +164,18 @@ def test_a_full_disk_ends_the_run_and_keeps_what_is_done(request_cell, tmp_path,
         ("target=purple", r"target=purple is neither predicted, label, a class \(red to green, .* 0 to 7"),
         ("videos=[nope]", r"videos=\['nope'\] are not in the dataset. Its 3 ids run from shapes-0000"),
         ("batch_size=0", "batch_size must be auto or a whole number >= 1, got 0"),
-        ("method.sampling.n_samples=0", "method: .*n_samples"),
-        ("metric.n_steps=0", "metric: .*n_steps must be >= 1, got 0"),
+        (
+            "method.sampling.n_samples=0",
+            r"method.sampling: n_samples must be .* got 0 \(Set method.sampling.*method/sampl",
+        ),
+        ("metric.n_steps=0", "metric: .*n_steps must be a whole number >= 1, got 0"),
         ("dataset.n_videos=0", "dataset: .*dataset.n_videos must be >= 1"),
         ("outputs=/proc/nothing", "cannot write to /proc/nothing.*outputs="),
     ],
 )
 def test_an_unusable_request_is_refused_before_anything_runs(request_cell, override, message):
     with pytest.raises(RequestError, match=message):
-        Cell(request_cell(override), NAMES)
+        run_cell(request_cell(override), *NAMES)
 
 
 @pytest.mark.parametrize("request_, expected", [("label", 2), ("blue to green", 3), (5, 5)])

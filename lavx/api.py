@@ -1,0 +1,519 @@
+"""The public API: explain a classifier's answer to a clip, evaluate the explanation, keep it and look at it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lavx import explanation_file as file
+from lavx import presets
+from lavx.clips import as_clip
+from lavx.explainer import Control, Explainer, MethodResult
+from lavx.game import BatchSizes, ScoredClip, Seeds
+from lavx.methods.behavior import Probability
+from lavx.methods.removal import Black
+from lavx.methods.visualization import Heatmap
+from lavx.metrics.faithfulness import average_drop, masked_score
+from lavx.metrics.insertion_deletion import Curve, InsertionDeletion, minimal_masks
+from lavx.metrics.localization import localization
+from lavx.networks.adapt import classifier as adapt
+from lavx.outputs import probabilities
+from lavx.progress import terminal_bar
+from lavx.types import (
+    OUTPUT_KINDS,
+    Attribution,
+    Classifier,
+    Clip,
+    Frames,
+    Geometry,
+    OutputKind,
+    Progress,
+    Removal,
+    Summary,
+    Visualization,
+    silent,
+)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a classifier gives a class its score for one clip.
+
+    Attributes:
+        result: what the method says: attribution, heatmap, regions, coalitions and their scores.
+        frames: uint8 (T, H, W, 3), the clip as the classifier sees it before normalization.
+        target: index of the explained class.
+        outputs: float64 (K,), the classifier's outputs for the clip.
+        kind: what they are.
+        classes: their names; None where nobody knows them.
+        method: what the method is called.
+        visualization: how `overlay` and `panel` draw the heatmap.
+        geometry: where the clip lies in its video; None for a clip that was handed in.
+        fps: frames of the clip a second; None where unknown.
+        name: of the clip or video.
+        network: name of the classifier; empty where it has none.
+        seconds: by stage: "segmentation", "perturbation", "inference", "summary".
+        n_passes: clips that the classifier has seen for this explanation.
+    """
+
+    result: MethodResult
+    frames: Frames
+    target: int
+    outputs: NDArray[np.float64]
+    kind: OutputKind
+    classes: tuple[str, ...] | None = None
+    method: str = ""
+    visualization: Visualization = field(default_factory=Heatmap)
+    geometry: Geometry | None = None
+    fps: float | None = None
+    name: str = ""
+    network: str = ""
+    seconds: dict[str, float] = field(default_factory=dict)
+    n_passes: int = 0
+
+    @property
+    def attribution(self) -> Attribution:
+        """Importance float64 (R,) of each region; larger = more important for the target."""
+        return self.result.attribution
+
+    @property
+    def heatmap(self) -> NDArray[np.float32]:
+        """Importance float32 (T, H, W) of each voxel."""
+        return self.result.heatmap
+
+    @property
+    def score(self) -> float:
+        """What the classifier says of the target: a probability, or the output of a regression."""
+        return float(self.probabilities[self.target])
+
+    @cached_property
+    def probabilities(self) -> NDArray[np.float64]:
+        """What it says of each class, float64 (K,); regression outputs as they are."""
+        return probabilities(self.outputs, self.kind)
+
+    @property
+    def times(self) -> tuple[NDArray[np.float64], str]:
+        """Where each frame lies (T,), in "s", or in "frames" where seconds are unknown."""
+        if self.geometry is not None:
+            return np.array(self.geometry.seconds), "s"
+        frames = np.arange(len(self.frames), dtype=np.float64)
+        return (frames, "frames") if self.fps is None else (frames / self.fps, "s")
+
+    def class_name(self, index: int) -> str:
+        """The name of a class, or its number where names are unknown."""
+        return f"class {index}" if self.classes is None else self.classes[index]
+
+    def top(self, n: int = 5) -> list[tuple[str, float]]:
+        """The classes with the largest outputs and what the classifier says of them, largest first."""
+        order = np.argsort(-self.outputs, kind="stable")[:n]
+        return [(self.class_name(int(index)), float(self.probabilities[index])) for index in order]
+
+    def summarized(self, summary: Summary) -> Explanation:
+        """The same scores summarized in another way, without a forward pass.
+
+        Raises:
+            ValueError: if the summary cannot use these coalitions, or the regions were not stored.
+        """
+        result = self.result
+        if not result.n_samples:
+            raise ValueError("this explanation keeps no coalitions: a control, or a file of lavx 0.1")
+        summary.check_coalitions(result.coalitions)
+        attribution = summary(result.coalitions, result.scores, result.full, result.empty)
+        heatmap = result.regions.heatmap(torch.from_numpy(attribution)).cpu().numpy().astype(np.float32)
+        return replace(self, result=replace(result, attribution=attribution, heatmap=heatmap))
+
+    def overlay(self, path: str | Path | None = None, visualization: Visualization | None = None) -> Frames | Path:
+        """The heatmap over the frames.
+
+        Args:
+            path: an .mp4 to write, the clip beside the overlay; None for the frames as an array.
+            visualization: how to draw; None for the method's own.
+
+        Returns:
+            uint8 (T, H, W, 3), or the path where one was given.
+        """
+        drawn = (visualization or self.visualization)(self.frames, self.heatmap)
+        if path is None:
+            return drawn
+        from lavx.drawing.overlay import write_overlay
+
+        write_overlay(path, frames=self.frames, overlay=drawn, seconds=self.times[0])
+        return Path(path)
+
+    def panel(
+        self,
+        path: str | Path | None = None,
+        *,
+        evaluation: Evaluation | None = None,
+        visualization: Visualization | None = None,
+    ) -> Any:
+        """One picture: frames, heatmap over them, importance over time, and the curves of an evaluation.
+
+        Args:
+            path: a .png to write; None for a picture.
+            evaluation: what `evaluate` gave for this explanation.
+            visualization: how to draw; None for the method's own.
+
+        Returns:
+            The path where one was given, else a `PIL.Image.Image`.
+        """
+        from lavx.drawing.panel import draw_panel
+
+        target = path if path is not None else io.BytesIO()
+        how = visualization or self.visualization
+        times, unit = self.times
+        curves = {} if evaluation is None else evaluation.curves
+        draw_panel(
+            target,
+            frames=self.frames,
+            overlay=how(self.frames, self.heatmap),
+            heatmap=self.heatmap,
+            seconds=times,
+            unit=unit,
+            caption=self._caption(),
+            scale=how.scale(),
+            curves={name: (curve.fractions, curve.scores, curve.auc) for name, curve in curves.items()},
+        )
+        if path is not None:
+            return Path(path)
+        from PIL import Image
+
+        assert isinstance(target, io.BytesIO)
+        return Image.open(target)
+
+    def _caption(self) -> Any:
+        from lavx.drawing.panel import Caption
+
+        predicted = int(self.outputs.argmax())
+        return Caption(
+            video_id=self.name,
+            dataset="",
+            net=self.network,
+            method=self.method,
+            target=self.class_name(self.target),
+            score=self.score,
+            predicted=self.class_name(predicted),
+            predicted_score=float(self.probabilities[predicted]),
+        )
+
+    def _repr_png_(self) -> bytes:
+        """How a notebook shows it."""
+        picture = io.BytesIO()
+        self.panel().save(picture, format="PNG")
+        return picture.getvalue()
+
+    def __repr__(self) -> str:
+        """One line: what is explained, how, and how the attribution is made."""
+        size = " x ".join(map(str, self.frames.shape[:3]))
+        return (
+            f"<lavx.Explanation of {self.class_name(self.target)!r} ({self.score:.3f}) by {self.method}: "
+            f"{self.result.regions.n_regions} regions, {self.result.n_samples} samples, clip {size}>"
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Write all of it to an .npz that `Explanation.load` reads; there whole or not at all."""
+        file.write_arrays(Path(path), self.arrays())
+        return Path(path)
+
+    def arrays(self) -> dict[str, Any]:
+        """What `save` writes."""
+        return {
+            "version": file.VERSION,
+            **file.result_arrays(self.result),
+            **file.geometry_arrays(self.geometry),
+            "frames": self.frames,
+            "target": self.target,
+            "outputs": self.outputs,
+            "probabilities": self.probabilities,
+            "kind": self.kind,
+            "method": self.method,
+            "network": self.network,
+            "name": self.name,
+            "n_passes": self.n_passes,
+            **({} if self.classes is None else {"classes": np.array(self.classes, dtype=np.str_)}),
+            **({} if self.fps is None else {"clip_fps": self.fps}),
+        }
+
+    @staticmethod
+    def load(path: str | Path) -> Explanation:
+        """Read what `save` wrote, or the explanation.npz of a run folder.
+
+        Raises:
+            ValueError: if the file is no explanation or is damaged, or of lavx 0.1, which stored no frames.
+            FileNotFoundError: if it is not there.
+        """
+        arrays = file.read_arrays(Path(path))
+        if "frames" not in arrays:
+            raise ValueError(f"{path} is of lavx 0.1, which stored no frames: explain the video again")
+        method = str(arrays["method"])
+        return Explanation(
+            result=file.read_result(arrays),
+            frames=arrays["frames"],
+            target=int(arrays["target"]),
+            outputs=arrays["outputs"],
+            kind=cast(OutputKind, str(arrays["kind"])),
+            classes=tuple(arrays["classes"].tolist()) if "classes" in arrays else None,
+            method=method,
+            visualization=presets.method(method).visualization if method in presets.names() else Heatmap(),
+            geometry=file.read_geometry(arrays),
+            fps=float(arrays["clip_fps"]) if "clip_fps" in arrays else None,
+            name=str(arrays["name"]),
+            network=str(arrays["network"]),
+            n_passes=int(arrays["n_passes"]),
+        )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How well an explanation describes the classifier on its clip.
+
+    Attributes:
+        curves: "deletion" and "insertion".
+        minimal_masks: for each curve, the smallest fraction of voxels by threshold; None where never reached.
+        average_drop: share of the score that is lost when only what the heatmap marks is left; lower is better.
+        increase: 1 where the score grew by that, else 0.
+        localization: pointing game, IoU and energy inside the ground truth; empty without one.
+    """
+
+    curves: dict[str, Curve]
+    minimal_masks: dict[str, dict[str, float | None]]
+    average_drop: float
+    increase: float
+    localization: dict[str, float | None] = field(default_factory=dict)
+
+    @property
+    def deletion_auc(self) -> float:
+        """Area under the score while the most important voxels are removed first; lower is better."""
+        return self.curves["deletion"].auc
+
+    @property
+    def insertion_auc(self) -> float:
+        """Area under the score while the most important voxels are inserted first; higher is better."""
+        return self.curves["insertion"].auc
+
+    def __repr__(self) -> str:
+        """The areas and what else was measured."""
+        found = "".join(f", {key} {value:.3f}" for key, value in self.localization.items() if value is not None)
+        return (
+            f"<lavx.Evaluation: deletion AUC {self.deletion_auc:.3f} (lower is better), insertion AUC "
+            f"{self.insertion_auc:.3f} (higher is better), average drop {self.average_drop:.3f}{found}>"
+        )
+
+
+def explain(
+    classifier: Any,
+    clip: Any,
+    method: str | Explainer | Control = "rise",
+    target: int | str | None = None,
+    *,
+    layout: str = "THWC",
+    value_range: Sequence[float] | None = None,
+    classes: Sequence[str] | None = None,
+    output: OutputKind | None = None,
+    seed: int = 0,
+    batch_size: int | str = "auto",
+    fps: float | None = None,
+    name: str = "",
+    progress: bool | Progress = True,
+    **options: Any,
+) -> Explanation:
+    """Explain the score that a video classifier gives to a class of a clip.
+
+    Args:
+        classifier: a function of float32 clips (B, T, H, W, 3) in 0..255 that gives (B, K); what `lavx.classifier`
+            made of a torch module; or a network of `lavx.networks`.
+        clip: uint8 or float (T, H, W, 3), RGB, numpy or torch, of the size that the classifier takes; or, for a
+            network that reads videos, the path of one.
+        method: "rise", "lime", "kernel_shap", "loco", "univariate", "occlusion", the controls "random" and
+            "center", or an `Explainer`.
+        target: index or name of the class to explain; None for the predicted one.
+        layout: the order of the clip's axes, a permutation of "THWC".
+        value_range: black and white of a float clip; None for (0, 255).
+        classes: names of the classes; None for the classifier's own.
+        output: what the outputs are (see `lavx.types.OutputKind`); None for what the classifier says or, for a
+            function, for what its answers to the clip and to a black one show.
+        seed: of all draws; the same seed gives the same explanation.
+        batch_size: clips a forward pass: "auto" or a number.
+        fps: frames of the clip a second, for time axes.
+        name: of the clip, for titles; it also seeds the draws.
+        progress: True for a bar on a terminal, False for none, or a `lavx.types.Progress`.
+        options: further arguments of the method's preset, such as `n_samples=4000`, `removal=Blur(8)`.
+
+    Raises:
+        TypeError: if the classifier or the clip is of no usable type.
+        ValueError: if an argument is not one of those allowed.
+        lavx.ScoreError: if the classifier's outputs are unusable.
+        lavx.VideoError: if the video cannot be used.
+    """
+    explainer, method_name = _method(method, options)
+    scored, geometry = _scored(
+        classifier, clip, target, layout, value_range, classes, output, seed, batch_size, name, progress
+    )
+    return explained(scored, explainer, method_name, geometry=geometry, fps=fps, name=name)
+
+
+def explained(
+    clip: ScoredClip,
+    method: Explainer | Control,
+    method_name: str,
+    *,
+    geometry: Geometry | None = None,
+    fps: float | None = None,
+    name: str = "",
+) -> Explanation:
+    """Explain a clip that is scored already; see `explain`."""
+    result = method(clip)
+    return Explanation(
+        result=result,
+        frames=clip.frames,
+        target=clip.target,
+        outputs=clip.outputs,
+        kind=clip.kind,
+        classes=clip.classes,
+        method=method_name,
+        visualization=method.visualization,
+        geometry=geometry,
+        fps=fps,
+        name=name,
+        network=str(getattr(clip.classifier, "name", "") or ""),
+        seconds=dict(clip.stopwatch.seconds),
+        n_passes=clip.n_passes,
+    )
+
+
+def evaluate(
+    classifier: Any,
+    clip: Any,
+    explanation: Explanation,
+    *,
+    ground_truth: NDArray[np.bool_] | None = None,
+    removal: Removal | None = None,
+    n_steps: int = 100,
+    layout: str = "THWC",
+    value_range: Sequence[float] | None = None,
+    output: OutputKind | None = None,
+    seed: int = 0,
+    batch_size: int | str = "auto",
+    progress: bool | Progress = True,
+) -> Evaluation:
+    """Judge an explanation by what happens when the classifier loses, or is given, the voxels that it ranks first.
+
+    Args:
+        classifier: the one that was explained.
+        clip: the clip that was explained, as for `explain`.
+        explanation: what `explain` gave.
+        ground_truth: bool (T, H, W) of the clip, True where the answer lies; None where unknown.
+        removal: what takes the place of removed voxels; None for black.
+        n_steps: most steps of a curve.
+        layout: as for `explain`.
+        value_range: as for `explain`.
+        output: as for `explain`; None for what the explanation says.
+        seed: of removals that draw.
+        batch_size: as for `explain`.
+        progress: as for `explain`.
+
+    Raises:
+        ValueError: if the clip is not the explained one, or an argument is not one of those allowed.
+        lavx.ScoreError: if the classifier's outputs are unusable.
+    """
+    scored, _ = _scored(
+        classifier,
+        clip,
+        explanation.target,
+        layout,
+        value_range,
+        explanation.classes,
+        output or explanation.kind,
+        seed,
+        batch_size,
+        explanation.name,
+        progress,
+    )
+    if scored.frames.shape != explanation.frames.shape or (scored.frames != explanation.frames).any():
+        raise ValueError("the clip is not the one that was explained: its frames differ")
+    return evaluated(scored, explanation.heatmap, InsertionDeletion(removal or Black(), n_steps), ground_truth)
+
+
+def evaluated(
+    clip: ScoredClip,
+    heatmap: NDArray[np.floating],
+    metric: InsertionDeletion,
+    ground_truth: NDArray[np.bool_] | None = None,
+) -> Evaluation:
+    """Evaluate a heatmap of a clip that is scored already; see `evaluate`."""
+    curves = metric(clip, heatmap)
+    drop = average_drop(clip.score(Probability()), masked_score(clip, heatmap, metric.removal))
+    return Evaluation(
+        curves=curves,
+        minimal_masks=minimal_masks(curves),
+        average_drop=drop["average_drop"],
+        increase=drop["increase"],
+        localization={} if ground_truth is None else localization(heatmap, ground_truth),
+    )
+
+
+def _method(method: str | Explainer | Control, options: dict[str, Any]) -> tuple[Explainer | Control, str]:
+    """The method and what it is called."""
+    if isinstance(method, str):
+        return presets.method(method, **options), method
+    if not isinstance(method, Explainer | Control):
+        raise TypeError(
+            f"method must be a name ({', '.join(presets.names())}), an Explainer or a Control, got a "
+            f"{type(method).__name__}"
+        )
+    if options:
+        raise ValueError(f"{', '.join(options)} go with the name of a method; an Explainer has its own parameters")
+    return method, type(method).__name__.lower()
+
+
+def _scored(
+    classifier: Any,
+    clip: Any,
+    target: int | str | None,
+    layout: str,
+    value_range: Sequence[float] | None,
+    classes: Sequence[str] | None,
+    output: OutputKind | None,
+    seed: int,
+    batch_size: int | str,
+    name: str,
+    progress: bool | Progress,
+) -> tuple[ScoredClip, Geometry | None]:
+    black_box: Classifier = adapt(classifier)
+    exact, geometry = None, None
+    if isinstance(clip, str | Path):
+        if not hasattr(black_box, "read"):
+            raise TypeError("this classifier reads no videos: give the clip's frames, uint8 (T, H, W, 3)")
+        clip = black_box.read(clip)
+    if isinstance(clip, Clip):
+        frames, geometry = clip.frames, clip.geometry
+    else:
+        frames, exact = as_clip(clip, layout, value_range)
+    if output is not None and output not in OUTPUT_KINDS:
+        raise ValueError(f"output must be one of {', '.join(OUTPUT_KINDS)}, got {output!r}")
+    scored = ScoredClip(
+        black_box,
+        frames,
+        target,
+        classes=classes,
+        output=output,
+        exact=exact,
+        batches=BatchSizes(black_box, batch_size),
+        seeds=Seeds(seed, name),
+        progress=_progress(progress),
+    )
+    return scored, geometry
+
+
+def _progress(progress: bool | Progress) -> Progress:
+    if callable(progress):
+        return progress
+    return terminal_bar if progress else silent

@@ -1,0 +1,145 @@
+"""The one reader of Hydra's configurations: plain settings, and the objects that they describe."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from lavx.datasets.base import Dataset, Folded, Video
+from lavx.datasets.layouts import has_shipped_names, shipped_names
+from lavx.errors import RequestError
+from lavx.experiments import trained_networks
+from lavx.experiments.class_map import ClassMap
+from lavx.experiments.held_out import folds_of
+from lavx.experiments.settings import Settings, nested
+from lavx.networks.openmmlab.checkpoints import FOLD
+
+_FULL_KEY = re.compile(r"^full_key: (\S+)$", re.MULTILINE)
+
+
+def settings(config: DictConfig | Mapping[str, Any]) -> Settings:
+    """The plain settings of what Hydra composed.
+
+    Raises:
+        RequestError: if an interpolation cannot be resolved.
+    """
+    try:
+        plain = OmegaConf.to_container(config, resolve=True) if isinstance(config, DictConfig) else dict(config)
+    except OmegaConfBaseException as error:
+        raise RequestError(str(error).splitlines()[0]) from error
+    assert isinstance(plain, dict)
+    resolved: Settings = nested(plain)
+    return resolved
+
+
+def build(node: Mapping[str, Any], key: str, **extra: Any) -> Any:
+    """Instantiate one part of the settings: the only place where Hydra makes objects.
+
+    Args:
+        node: the part, with its `_target_`.
+        key: where it is in the configuration, for messages.
+        extra: further arguments of its constructor.
+
+    Raises:
+        RequestError: if a constructor refuses its parameters, saying which keys to change.
+    """
+    try:
+        return hydra.utils.instantiate(dict(node), _convert_="all", **extra)
+    except hydra.errors.InstantiationException as error:
+        raise RequestError(_refusal(error, key)) from error
+
+
+def _refusal(error: Exception, key: str) -> str:
+    """Why a part was refused, and how the command line names what is to be changed."""
+    cause = error.__cause__
+    reason = str(cause) if cause is not None else str(error).splitlines()[0]
+    found = _FULL_KEY.search(str(error))
+    refused = isinstance(cause, ValueError | TypeError)
+    if not refused or (key != "method" and not key.startswith("method=")):
+        return f"{key}: {reason}"
+    if found is None:
+        steps = "method/segmentation=..., method/selection=..., method/sampling=..., method/summary=..."
+        return f"{key}: {reason} (Choose steps with {steps})"
+    step = found[1]
+    group = "method/" + step.replace(".", "/")
+    return f"method.{step}: {reason} (Set method.{step}.<parameter>=..., or choose another with {group}=...)"
+
+
+def videos_of(dataset: Dataset) -> list[Video]:
+    """All videos of a dataset.
+
+    Raises:
+        RequestError: if they cannot be had.
+    """
+    try:
+        return dataset.videos()
+    except (OSError, ValueError) as error:
+        raise RequestError(str(error)) from error
+
+
+def class_names(node: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """The classes of a dataset, whether or not its videos are here.
+
+    Args:
+        node: the settings of the dataset.
+        name: what it is called.
+
+    Raises:
+        RequestError: if they cannot be had.
+    """
+    if has_shipped_names(name):
+        return shipped_names(name)
+    classes: tuple[str, ...] = build(node, "dataset").classes
+    return classes
+
+
+def build_network(
+    config: Settings,
+    names: Sequence[str],
+    dataset: Dataset | None,
+    videos: Sequence[Video],
+    key: str = "net",
+    classes: Sequence[str] | None = None,
+    **extra: Any,
+) -> Any:
+    """Instantiate the network of a configuration.
+
+    Networks whose settings have no `classes` (mmaction2's) get those of the dataset; the others bring their own.
+
+    Args:
+        config: any with `net`, `name`, `outputs` and `trained`.
+        names: what dataset and net are called there.
+        dataset: what the network is to classify; None where there is none.
+        videos: of one file of weights a fold, those of the folds that hold these out are needed.
+        key: where in the configuration the network is, for messages.
+        classes: of the network; None for those of the dataset.
+        extra: further arguments of the network's constructor.
+
+    Raises:
+        RequestError: if the network cannot be had.
+    """
+    folds: tuple[int, ...] = ()
+    if FOLD in str(config.net.get("checkpoint")):
+        folds = folds_of(dataset, videos)
+        extra["folds"] = folds
+        if isinstance(dataset, Folded) and not folds:
+            raise RequestError(
+                f"net.checkpoint={config.net.checkpoint} means one file a fold, but no fold holds "
+                f"{', '.join(video.id for video in videos[:3])} out; give the path of one of the files, without "
+                f"{FOLD}"
+            )
+    trained_networks.check_there(config, names, folds)
+    trained_networks.check_split(config, folds)
+    if "classes" not in config.net:
+        extra["classes"] = tuple(classes) if classes is not None else dataset.classes if dataset else ()
+    return build(config.net, key, **extra)
+
+
+def class_map(dataset: Dataset, network: Any) -> ClassMap:
+    """Which of the network's classes each class of the dataset is."""
+    return ClassMap(dataset.classes, network.classes)

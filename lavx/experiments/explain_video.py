@@ -1,0 +1,244 @@
+"""One video of a run: decoded, explained, evaluated, drawn and written to its folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lavx.api import Evaluation, Explanation, evaluated, explained
+from lavx.datasets.base import Dataset, Video
+from lavx.drawing.overlay import write_overlay
+from lavx.drawing.panel import Caption, draw_panel
+from lavx.errors import RequestError
+from lavx.experiments.class_map import ClassMap
+from lavx.experiments.held_out import prepare
+from lavx.experiments.record import STAGES, CurvePoints, VideoFile, VideoRecord
+from lavx.experiments.score_store import FileScoreStore
+from lavx.experiments.videos import video_file
+from lavx.explainer import Control, Explainer
+from lavx.explanation_file import write_arrays
+from lavx.game import BatchSizes, ScoredClip, Seeds, Segmenter, Stopwatch
+from lavx.metrics.insertion_deletion import InsertionDeletion
+from lavx.metrics.localization import ground_truth_in_clip
+from lavx.outputs import class_index
+from lavx.types import Clip, Network, Progress
+from lavx.video import VideoError
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All that is known of one explained video.
+
+    Attributes:
+        video: the video.
+        file: what its file was when it was decoded.
+        label: index of the network's class that the dataset gives it; None where it gives none.
+        fold: whose weights scored it; None where one file of weights scores all.
+        explanation: why the network said that.
+        evaluation: how well that describes the network.
+        cross: insertion and deletion with another baseline; None where not asked for.
+        seconds: by stage.
+    """
+
+    video: Video
+    file: VideoFile
+    label: int | None
+    fold: int | None
+    explanation: Explanation
+    evaluation: Evaluation
+    cross: Evaluation | None
+    seconds: dict[str, float]
+
+    def record(self) -> VideoRecord:
+        """What `metrics.json` says of it."""
+        explanation, evaluation = self.explanation, self.evaluation
+        record = VideoRecord(
+            video_id=self.video.id,
+            video=self.file,
+            label=self.label,
+            fold=self.fold,
+            output=explanation.kind,
+            predicted=int(explanation.outputs.argmax()),
+            target=explanation.target,
+            score=explanation.score,
+            deletion_auc=evaluation.deletion_auc,
+            insertion_auc=evaluation.insertion_auc,
+            average_drop=evaluation.average_drop,
+            increase=evaluation.increase,
+            cross_deletion_auc=None if self.cross is None else self.cross.deletion_auc,
+            cross_insertion_auc=None if self.cross is None else self.cross.insertion_auc,
+            n_regions=explanation.result.regions.n_regions,
+            n_samples=explanation.result.n_samples,
+            seconds={stage: round(self.seconds.get(stage, 0.0), 4) for stage in STAGES},
+            minimal_masks=evaluation.minimal_masks,
+            curves={
+                name: CurvePoints(tuple(curve.fractions.tolist()), tuple(curve.scores.tolist()))
+                for name, curve in evaluation.curves.items()
+            },
+        )
+        return record.with_metrics(evaluation.localization) if evaluation.localization else record
+
+
+@dataclass(frozen=True)
+class VideoExplainer:
+    """Explains the videos of one cell.
+
+    Attributes:
+        names: what dataset, net and method are called.
+        dataset: the videos' dataset.
+        network: the classifier.
+        method: how it is explained.
+        metric: how explanations are judged.
+        target: the class to explain: "predicted", "label", a name or an index.
+        seed: of all draws.
+        batches: batch sizes.
+        segmenter: computes segmentations, or takes them from a cache.
+        classes: which of the network's classes each class of the dataset is.
+    """
+
+    names: tuple[str, str, str]
+    dataset: Dataset
+    network: Network
+    method: Explainer | Control
+    metric: InsertionDeletion
+    target: str | int
+    seed: int
+    batches: BatchSizes
+    segmenter: Segmenter
+    classes: ClassMap
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Of the network, or of the dataset where the network names none."""
+        return self.network.classes or tuple(self.dataset.classes)
+
+    def explain(
+        self,
+        video: Video,
+        progress: Progress,
+        scores: Path | None = None,
+        scored: Callable[[ScoredClip], object] = lambda clip: None,
+    ) -> Outcome:
+        """Decode, explain and evaluate one video.
+
+        Args:
+            video: the video.
+            progress: told of forward passes.
+            scores: a file for the scores of finished batches, which a run that was cut off resumes from.
+            scored: told of the clip as soon as the network has seen it once.
+
+        Raises:
+            VideoError: if the video cannot be used.
+            lavx.ScoreError: if the network's outputs are unusable.
+        """
+        fold = prepare(self.network, self.dataset, video)
+        stopwatch = Stopwatch(self.network.device)
+        with stopwatch("decode"):
+            clip = self.network.read(video.path, video.start, video.end)
+            file = video_file(video.path)
+        store = None if scores is None else FileScoreStore(scores, f"{file.sha256} {clip.frames.shape} {fold}")
+        label = self.classes(video.label)
+        scored_clip = ScoredClip(
+            self.network,
+            clip.frames,
+            self._target(video, label),
+            classes=self.class_names,
+            batches=self.batches,
+            seeds=Seeds(self.seed, video.id),
+            progress=progress,
+            segmenter=self.segmenter,
+            store=store,
+            stopwatch=stopwatch,
+        )
+        scored(scored_clip)
+        explanation = explained(scored_clip, self.method, self.names[2], geometry=clip.geometry, name=video.id)
+        with stopwatch("metrics"):
+            evaluation, cross = self._evaluate(scored_clip, clip, video, explanation.heatmap)
+        if store is not None:
+            store.remove()
+        return Outcome(video, file, label, fold, explanation, evaluation, cross, stopwatch.seconds)
+
+    def _evaluate(
+        self, scored: ScoredClip, clip: Clip, video: Video, heatmap: NDArray[np.floating]
+    ) -> tuple[Evaluation, Evaluation | None]:
+        truth = self.dataset.truth(video)
+        in_clip = None if truth is None else ground_truth_in_clip(truth, clip.geometry)
+        evaluation = evaluated(scored, heatmap, self.metric, in_clip)
+        crossed = self.metric.crossed
+        return evaluation, None if crossed is None else evaluated(scored, heatmap, crossed)
+
+    def _target(self, video: Video, label: int | None) -> int | None:
+        if self.target == "predicted":
+            return None
+        if self.target == "label":
+            if label is None:
+                why = "has no label" if video.label is None else "is of a class that the network does not have"
+                raise VideoError(f"{video.path}: target=label, but the video {why}")
+            return label
+        return class_index(self.target, self.class_names, len(self.class_names))
+
+    def write(self, outcome: Outcome, folder: Path) -> VideoRecord:
+        """Write explanation, pictures and metrics into a folder; returns what `metrics.json` says."""
+        explanation = outcome.explanation
+        write_arrays(folder / "explanation.npz", explanation.arrays())
+        start = time.perf_counter()
+        self._draw(outcome, folder)
+        outcome.seconds["visualization"] += time.perf_counter() - start
+        record = outcome.record()
+        (folder / "metrics.json").write_text(record.to_json())
+        return record
+
+    def _draw(self, outcome: Outcome, folder: Path) -> None:
+        explanation = outcome.explanation
+        overlay = explanation.visualization(explanation.frames, explanation.heatmap)
+        times, unit = explanation.times
+        draw_panel(
+            folder / "panel.png",
+            frames=explanation.frames,
+            overlay=overlay,
+            heatmap=explanation.heatmap,
+            seconds=times,
+            unit=unit,
+            caption=self._caption(outcome),
+            scale=explanation.visualization.scale(),
+            curves={
+                name: (curve.fractions, curve.scores, curve.auc)
+                for name, curve in outcome.evaluation.curves.items()
+            },
+        )
+        write_overlay(folder / "overlay.mp4", frames=explanation.frames, overlay=overlay, seconds=times)
+
+    def _caption(self, outcome: Outcome) -> Caption:
+        explanation, (dataset, net, method) = outcome.explanation, self.names
+        (predicted, predicted_score), *_ = explanation.top(1)
+        return Caption(
+            video_id=outcome.video.id,
+            dataset=dataset,
+            net=net,
+            method=method,
+            target=explanation.class_name(explanation.target),
+            score=explanation.score,
+            predicted=predicted,
+            predicted_score=predicted_score,
+            label=None if outcome.label is None else explanation.class_name(outcome.label),
+        )
+
+
+def check_target(target: Any, classes: tuple[str, ...]) -> None:
+    """Refuse a target that is neither "predicted", "label" nor a class.
+
+    Raises:
+        RequestError: listing the classes.
+    """
+    if target in ("predicted", "label"):
+        return
+    try:
+        class_index(target, classes, len(classes), ("predicted", "label"))
+    except ValueError as error:
+        raise RequestError(str(error)) from error

@@ -1,0 +1,324 @@
+"""A cell: the videos of one dataset, explained on one network with one method, into one run folder."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import sys
+import time
+import traceback
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lavx.datasets.base import Dataset, Video
+from lavx.errors import RequestError, check_whole
+from lavx.experiments import status, workers
+from lavx.experiments.cell_table import print_table
+from lavx.experiments.compose import build, build_network, class_map, videos_of
+from lavx.experiments.environment import environment
+from lavx.experiments.explain_video import Outcome, VideoExplainer, check_target
+from lavx.experiments.identity import identity
+from lavx.experiments.log_files import logging_to
+from lavx.experiments.progress import Bars
+from lavx.experiments.record import VideoRecord
+from lavx.experiments.run_folder import RunFolder
+from lavx.experiments.segmentation_cache import SegmentationCache
+from lavx.experiments.settings import Settings
+from lavx.experiments.videos import check_unchanged, chosen_videos
+from lavx.explainer import Control, Explainer
+from lavx.game import BatchSizes, ScoredClip, ScoreError
+from lavx.metrics.insertion_deletion import InsertionDeletion
+from lavx.types import Network
+from lavx.video import VideoError
+
+log = logging.getLogger(__name__)
+
+# Where a run happens and how much of it is asked for: not what it computes. All other keys make a run another.
+_NOT_PART_OF_A_RUN = (
+    "name",
+    "outputs",
+    "trained",
+    "n_videos",
+    "videos",
+    "device",
+    "batch_size",
+    "threads",
+    "roots",
+    "video",
+    "start",
+    "end",
+    "windows",
+)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+_LONG = 60  # seconds; what is expected to take longer is announced
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a cell is asked to do, before any network is built.
+
+    Attributes:
+        config: the settings of `lavx run`.
+        names: the dataset's, network's and method's parts of the run folder.
+        identity: what decides the numbers.
+        dataset: the dataset.
+        everything: all its videos.
+        videos: those to explain.
+        method: how to explain.
+        metric: how to judge explanations.
+        folder: where results go.
+    """
+
+    config: Settings
+    names: tuple[str, str, str]
+    identity: dict[str, Any]
+    dataset: Dataset
+    everything: list[Video]
+    videos: list[Video]
+    method: Explainer | Control
+    metric: InsertionDeletion
+    folder: RunFolder
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to do, so that no network is needed."""
+        return self.folder.holds(self.identity) and all(self.folder.done(video.id) for video in self.videos)
+
+
+def request(config: Settings, names: tuple[str, str, str]) -> Request:
+    """Check and build what settings ask for.
+
+    Raises:
+        RequestError: if anything asked for cannot be done.
+    """
+    check_whole(config, "n_videos", 1, or_null=True)
+    check_whole(config, "seed", 0)
+    dataset: Dataset = build(config.dataset, "dataset")
+    method = build(config.method, "method")
+    metric = build(config.metric, "metric")
+    if "classes" not in config.net:
+        check_target(config.target, tuple(dataset.classes))
+    everything = videos_of(dataset)
+    videos = chosen_videos(config, names[0], everything)
+    folder = RunFolder(Path(config.outputs) / config.name / Path(*names))
+    return Request(config, names, run_identity(config), dataset, everything, videos, method, metric, folder)
+
+
+def run_identity(config: Settings) -> dict[str, Any]:
+    """The part of the settings that decides what a run computes."""
+    own = identity(config, _NOT_PART_OF_A_RUN)
+    own["net"] = {key: value for key, value in own["net"].items() if key != "device"}
+    return own
+
+
+def claimed_by(asked: Request, network: Network) -> BatchSizes:
+    """Make the run folder this configuration's and this network's; returns its batch sizes.
+
+    Raises:
+        RequestError: if the folder is another's, or the batch size is none.
+    """
+    try:
+        batches = BatchSizes(network, asked.config.batch_size)
+    except ValueError as error:
+        raise RequestError(str(error)) from error
+    place = network.device
+    label = torch.cuda.get_device_name(place) if place.type == "cuda" else str(place)
+    asked.folder.claim(asked.identity, environment(network.weights, label, asked.config.seed))
+    return batches
+
+
+def video_explainer(asked: Request, device: str | None = None) -> VideoExplainer:
+    """Build the network and make the run folder this configuration's.
+
+    Args:
+        asked: what is to be done.
+        device: where the network goes; None leaves it to the settings.
+
+    Raises:
+        RequestError: if the network cannot be had, or the folder is another configuration's.
+    """
+    config = asked.config
+    placed = {"device": device} if device is not None and "device" in config.net else {}
+    # The folds of all videos, for more of them may be asked for in the same folder later.
+    network = build_network(config, asked.names, asked.dataset, asked.everything, **placed)
+    if "classes" in config.net:
+        check_target(config.target, network.classes or tuple(asked.dataset.classes))
+    return VideoExplainer(
+        names=asked.names,
+        dataset=asked.dataset,
+        network=network,
+        method=asked.method,
+        metric=asked.metric,
+        target=config.target,
+        seed=config.seed,
+        batches=claimed_by(asked, network),
+        segmenter=SegmentationCache(Path(config.outputs) / config.name / ".segmentations"),
+        classes=class_map(asked.dataset, network),
+    )
+
+
+class Cell:
+    """A cell at work.
+
+    Args:
+        asked: what is to be done.
+        explainer: explains its videos.
+    """
+
+    def __init__(self, asked: Request, explainer: VideoExplainer) -> None:
+        self.asked = asked
+        self.explainer = explainer
+        self._announced = False
+
+    def run(self) -> int:
+        """Explain every video that is not explained yet; returns the exit status."""
+        folder, videos = self.asked.folder, self.asked.videos
+        state = status.Record(folder.path, [folder.folder(video.id).name for video in videos])
+        with logging_to(folder.path / "run.log"), state.working():
+            missing = [video for video in videos if not self._done(video)]
+            if len(missing) < len(videos):
+                print(f"{len(videos) - len(missing)} of {len(videos)} videos are done already.", flush=True)
+            try:
+                with Bars(len(missing), " ".join(self.asked.names)) as progress:
+                    for video in missing:
+                        with folder.claimed(video.id) as mine:
+                            # Another worker may hold it, or have finished it since.
+                            if mine and not folder.done(video.id):
+                                start = time.perf_counter()
+                                progress.video_done(self._one(video, progress))
+                                state.video_done(time.perf_counter() - start)
+            except KeyboardInterrupt:
+                return self._interrupted(state)
+            state.close()
+            return self.finish()
+
+    def finish(self) -> int:
+        """Say how the cell ended; returns the exit status."""
+        return print_table(self.asked.folder, self.asked.names, self.asked.videos)
+
+    def _done(self, video: Video) -> bool:
+        folder = self.asked.folder
+        record = folder.record(video.id)
+        if record is None or record.error is not None:
+            return False
+        check_unchanged(video, record.video, folder.folder(video.id))
+        return True
+
+    def _interrupted(self, state: status.Record) -> int:
+        folder, videos = self.asked.folder, self.asked.videos
+        done = sum(folder.done(video.id) for video in videos)
+        folder.write_table()
+        state.write("stopped")
+        print(
+            f"\nlavx: interrupted; {done} of {len(videos)} videos are done and stay in {folder.path}. The same "
+            "command resumes there.",
+            file=sys.stderr,
+        )
+        return 130
+
+    def _one(self, video: Video, progress: Bars) -> str:
+        """Explain one video, or record why that is impossible; returns a line for the terminal."""
+        try:
+            return self._explain(video, progress)
+        except (VideoError, ScoreError) as error:
+            return self._failed(video, str(error))
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                raise RequestError(
+                    f"cannot write to {self.asked.folder.path} ({error.strerror}). Finished videos stay; the same "
+                    "command resumes once there is room."
+                ) from error
+            return self._failed(video, f"{type(error).__name__}: {error}")
+        except RequestError:
+            raise
+        except Exception as error:  # one video must not take the others with it
+            log.info("%s", traceback.format_exc())
+            return self._failed(video, f"{type(error).__name__}: {error} (see run.log)")
+
+    def _failed(self, video: Video, reason: str) -> str:
+        log.info("%s failed: %s", video.id, reason)
+        label = self.explainer.classes(video.label)
+        self.asked.folder.write_record(VideoRecord.failed(video.id, label, reason))
+        return f"{video.id}: FAILED: {reason}"
+
+    def _explain(self, video: Video, progress: Bars) -> str:
+        start = time.perf_counter()
+        folder = self.asked.folder
+
+        passes = progress.of(video.id)
+        outcome = self.explainer.explain(video, passes, folder.scores_file(video.id), self._announce)
+        with folder.writing(video.id) as place:
+            record = self.explainer.write(outcome, place)
+        folder.write_table()
+        return self.line(outcome, record, time.perf_counter() - start)
+
+    def line(self, outcome: Outcome, record: VideoRecord, seconds: float) -> str:
+        """What the terminal says of an explained video."""
+        explanation = outcome.explanation
+        return (
+            f"{record.video_id}: {explanation.class_name(explanation.target)} {record.score:.3f}, deletion AUC "
+            f"{record.deletion_auc:.3f}, insertion AUC {record.insertion_auc:.3f}, {seconds:.1f} s"
+        )
+
+    def _announce(self, clip: ScoredClip) -> None:
+        """Say once what a slow network has ahead of it."""
+        if self._announced:
+            return
+        self._announced = True
+        sampling = getattr(self.asked.method, "sampling", None)
+        n_passes = getattr(sampling, "n_samples", 0) + 2 * self.asked.metric.n_steps
+        seconds = clip.stopwatch.seconds["inference"] / clip.n_passes
+        if n_passes * seconds > _LONG:
+            seconds = clip.time_pass()  # the first one warms up, and may take a hundred times as long
+        if n_passes * seconds > _LONG:
+            print(
+                f"A forward pass takes {seconds:.2g} s: some {n_passes:,} of them a video, about "
+                f"{status.duration(n_passes * seconds)}. What is scored is kept if the run is cut off.",
+                flush=True,
+            )
+
+
+def run_cell(config: Settings, dataset: str, net: str, method: str) -> int:
+    """Run a cell into `<outputs>/<name>/<dataset>/<net>/<method>`; returns the exit status."""
+    folder = Path(config.outputs) / config.name / dataset / net / method
+    try:
+        with workers.device(config.device) as device:
+            asked = request(config, (dataset, net, method))
+            if asked.is_done:
+                return _nothing_left(asked)
+            return Cell(asked, video_explainer(asked, device)).run()
+    except RequestError as error:
+        if folder.exists():
+            _note(folder, "unusable", str(error))
+        raise
+    except Exception as error:  # one cell must not take the others of a sweep with it
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "run.log").open("a") as file:
+            file.write(traceback.format_exc())
+        reason = f"{type(error).__name__}: {error}"
+        _note(folder, "failed", f"{reason} (see run.log)")
+        first = reason.splitlines()[0]
+        print(f"lavx: {dataset} {net} {method} failed: {first}. Traceback: {folder / 'run.log'}", file=sys.stderr)
+        return 1
+
+
+def _nothing_left(asked: Request) -> int:
+    folder, videos = asked.folder, asked.videos
+    for video in videos:
+        record = folder.record(video.id)
+        check_unchanged(video, None if record is None else record.video, folder.folder(video.id))
+    print(f"{len(videos)} of {len(videos)} videos are done already.", flush=True)
+    state = status.Record(folder.path, [folder.folder(video.id).name for video in videos])
+    if not state.was_done:
+        with state.working():
+            state.close()
+    return print_table(folder, asked.names, videos)
+
+
+def _note(folder: Path, state: str, error: str) -> None:
+    with suppress(OSError):  # a full disk is why, perhaps
+        status.note(folder, state, error)

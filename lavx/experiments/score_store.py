@@ -1,0 +1,49 @@
+"""Scores of finished batches on disk, so that a clip that was cut off resumes inside its samples."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from lavx.files import read_json_lines
+from lavx.types import Scores
+
+
+class FileScoreStore:
+    """A `lavx.game.ScoreStore` in one file, a line a batch.
+
+    Args:
+        path: the file; its folder must exist.
+        about: what the scores depend on beside the coalitions: the clip, the network, the settings. A file about
+            anything else is begun anew.
+    """
+
+    def __init__(self, path: Path, about: str) -> None:
+        self.path = path
+        self._kept: dict[str, list[float]] = {}
+        lines = read_json_lines(path)
+        if not lines or lines[0] != {"about": about}:
+            path.write_text(json.dumps({"about": about}) + "\n")
+            return
+        for line in lines[1:]:
+            self._kept.setdefault(str(line["key"]), []).extend(line["scores"])
+
+    @property
+    def n_kept(self) -> int:
+        """Scores that an earlier process left."""
+        return sum(map(len, self._kept.values()))
+
+    def get(self, key: str) -> Scores:
+        """The scores kept under a key when the file was opened, float64 (n,)."""
+        return np.array(self._kept.get(key, []), dtype=np.float64)
+
+    def add(self, key: str, scores: Scores) -> None:
+        """Append a batch of scores."""
+        with self.path.open("a") as file:
+            file.write(json.dumps({"key": key, "scores": scores.tolist()}) + "\n")
+
+    def remove(self) -> None:
+        """Delete the file: the clip is done."""
+        self.path.unlink(missing_ok=True)

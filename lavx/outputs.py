@@ -1,0 +1,116 @@
+"""What a classifier answers: one row a clip, of logits or probabilities, an entry for each class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import expit, softmax
+from torch import Tensor
+
+from lavx.types import OutputKind
+
+TOLERANCE = 1e-3
+"""How far probabilities may leave [0, 1], and their sum may be from 1: what half precision rounds."""
+
+
+def check_outputs(outputs: Tensor, n_clips: int, n_classes: int | None) -> Tensor:
+    """The outputs, if they are one row a clip.
+
+    Args:
+        outputs: what the classifier answered.
+        n_clips: how many clips it was given.
+        n_classes: how many outputs it gave a clip before; None where these are the first.
+
+    Raises:
+        TypeError: if they are no tensor of real numbers.
+        ValueError: if they are not (n_clips, K), with the same K each time.
+    """
+    if not isinstance(outputs, Tensor) or outputs.is_complex():
+        raise TypeError(f"the network must answer with a tensor of real numbers, it gave {type(outputs).__name__}")
+    shape = tuple(outputs.shape)
+    if outputs.ndim != 2 or shape[0] != n_clips or shape[1] == 0:
+        raise ValueError(
+            f"the network must answer (batch, classes), a row a clip: for {n_clips} clips it gave {shape}"
+        )
+    if n_classes is not None and shape[1] != n_classes:
+        raise ValueError(f"the network gave {n_classes} outputs for a clip before and {shape[1]} now")
+    return outputs
+
+
+def detect_output(rows: Tensor | NDArray[Any]) -> OutputKind:
+    """Find out what a classifier answers, from its rows (2, K) of a clip and of its baseline.
+
+    Rows in [0, 1] that sum to 1 both times, each within `TOLERANCE`, are probabilities. Rows that leave [0, 1] are
+    logits. Anything between may be several things.
+
+    Raises:
+        ValueError: if it cannot be told: it asks for `output`.
+    """
+    values = torch.as_tensor(rows).double()
+    if values.ndim != 2 or 0 in values.shape:
+        raise ValueError(f"rows must be (B, K), a row a clip, got {tuple(values.shape)}.")
+    if not values.isfinite().all():
+        raise ValueError(
+            "the classifier answers NaN or infinite values to the clip or to a black one, which say nothing of "
+            "what its outputs are: give output=logits, probabilities, multilabel, multilabel_logits or regression."
+        )
+    if values.shape[1] == 1:
+        raise ValueError(
+            "the classifier answers a single column, which may be anything: say output=multilabel for a "
+            "probability, output=multilabel_logits for a score before a sigmoid, or output=regression."
+        )
+    if values.min() < -TOLERANCE or values.max() > 1 + TOLERANCE:
+        return "logits"
+    if ((values.sum(1) - 1).abs() <= TOLERANCE).all():
+        return "probabilities"
+    raise ValueError(
+        f"the classifier answers values in [0, 1] that do not sum to 1 (but to {_numbers(values.sum(1))}), which "
+        "may be several things: say output=logits, output=probabilities or output=multilabel."
+    )
+
+
+def _numbers(values: Tensor) -> str:
+    return ", ".join(f"{float(value):.4g}" for value in values)
+
+
+def probabilities(outputs: NDArray[np.float64], kind: OutputKind) -> NDArray[np.float64]:
+    """What outputs (..., K) say of each class, in [0, 1]; regression outputs as they are."""
+    if kind == "logits":
+        return np.asarray(softmax(outputs, axis=-1))
+    return np.asarray(expit(outputs)) if kind == "multilabel_logits" else outputs
+
+
+def class_index(target: int | str, classes: Sequence[str] | None, n_classes: int, also: Sequence[str] = ()) -> int:
+    """The index of a class given by its name or its index.
+
+    Args:
+        target: the name or index.
+        classes: the names; None where unknown.
+        n_classes: how many there are.
+        also: what else is allowed where the target comes from, for the message.
+
+    Raises:
+        ValueError: if there is no such class, listing those there are.
+    """
+    if classes is not None and target in classes:
+        return list(classes).index(str(target))
+    number = int(target) if isinstance(target, str) and target.isdecimal() else target
+    if isinstance(number, int | np.integer) and not isinstance(number, bool) and 0 <= number < n_classes:
+        return int(number)
+    names = ", ".join((classes or ())[:8]) + (", ..." if classes is not None and len(classes) > 8 else "")
+    allowed = ", ".join([*also, f"a class ({names})" if names else "a class"])
+    raise ValueError(f"target={target} is neither {allowed} nor an index from 0 to {n_classes - 1}")
+
+
+def check_classes(classes: Sequence[str] | None, n_classes: int) -> None:
+    """Refuse class names that are not one an output.
+
+    Raises:
+        ValueError: saying how many there are of each.
+    """
+    if classes is not None and len(classes) != n_classes:
+        raise ValueError(f"the network gives {n_classes} outputs a clip, but there are {len(classes)} class names")

@@ -1,0 +1,173 @@
+"""The methods that lavx comes with, by name: the same as the files of conf/method/, in Python.
+
+| name | method | source |
+|---|---|---|
+| lime | 3D LIME | Ribeiro et al. 2016 |
+| kernel_shap | 3D Kernel SHAP | Lundberg and Lee 2017 |
+| rise | 3D RISE | Petsiuk et al. 2018 |
+| loco | leave one covariate out | Lei et al. 2018 |
+| univariate | univariate predictors | Guyon and Elisseeff 2003 |
+| occlusion | 3D sampled occlusion sensitivity | Zeiler and Fergus 2014 |
+| random, center | controls that ignore the network | |
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+from lavx.explainer import Control, Explainer
+from lavx.methods.behavior import Probability
+from lavx.methods.removal import Black
+from lavx.methods.sampling import All, Budget
+from lavx.methods.segmentation import Slic, SoftGrid, Windows
+from lavx.methods.selection import Bernoulli, LeaveOneOut, OnlyOne, ShapleyKernel
+from lavx.methods.summary import Difference, MeanWhenKept, Ridge, ShapleyRegression
+from lavx.methods.visualization import Heatmap, PosNeg
+
+Parts = dict[str, Any]
+
+
+def _lime() -> Parts:
+    return {
+        "segmentation": Slic(n_segments=200, compactness=20, spacing=(0.2, 1, 1)),
+        "selection": Bernoulli(p_keep=0.5),
+        "sampling": Budget(n_samples=1000),
+        "removal": Black(),
+        "behavior": Probability(),
+        "summary": Ridge(alpha=1.0, kernel_width=0.25),
+        "visualization": PosNeg(),
+    }
+
+
+def _kernel_shap() -> Parts:
+    return {
+        "segmentation": Slic(n_segments=200, compactness=20, spacing=(0.2, 1, 1)),
+        "selection": ShapleyKernel(paired=True, sizes="uniform"),
+        "sampling": Budget(n_samples=1000),
+        "removal": Black(),
+        "behavior": Probability(),
+        "summary": ShapleyRegression(),
+        "visualization": PosNeg(),
+    }
+
+
+def _rise() -> Parts:
+    return {
+        "segmentation": SoftGrid(cells=(4, 7, 7)),
+        "selection": Bernoulli(p_keep=0.5),
+        "sampling": Budget(n_samples=1000),
+        "removal": Black(),
+        "behavior": Probability(),
+        "summary": MeanWhenKept(),
+        "visualization": Heatmap(),
+    }
+
+
+def _loco() -> Parts:
+    return {
+        "segmentation": Slic(n_segments=200, compactness=20, spacing=(0.2, 1, 1)),
+        "selection": LeaveOneOut(),
+        "sampling": All(),
+        "removal": Black(),
+        "behavior": Probability(),
+        "summary": Difference(),
+        "visualization": PosNeg(),
+    }
+
+
+def _univariate() -> Parts:
+    return _loco() | {"selection": OnlyOne()}
+
+
+def _occlusion() -> Parts:
+    return _loco() | {"segmentation": Windows(divisions=(4, 7, 7)), "visualization": Heatmap()}
+
+
+def _control() -> Parts:
+    return {"cells": (4, 7, 7), "removal": Black(), "behavior": Probability(), "visualization": Heatmap()}
+
+
+_METHODS: dict[str, Callable[[], Parts]] = {
+    "lime": _lime,
+    "kernel_shap": _kernel_shap,
+    "rise": _rise,
+    "loco": _loco,
+    "univariate": _univariate,
+    "occlusion": _occlusion,
+}
+_CONTROLS = ("random", "center")
+
+# Numbers that can be given without the step they belong to: that step, its component, and the change.
+_NUMBERS: dict[str, tuple[str, type, Callable[[Any, Any], Any]]] = {
+    "n_samples": ("sampling", Budget, lambda budget, n: replace(budget, n_samples=n)),
+    "n_segments": ("segmentation", Slic, lambda slic, n: Slic(n, slic.compactness, slic.spacing)),
+}
+
+
+def names() -> tuple[str, ...]:
+    """The names that `method` knows."""
+    return (*_METHODS, *_CONTROLS)
+
+
+def method(name: str, **overrides: Any) -> Explainer | Control:
+    """A method by its name, with some of its parts replaced.
+
+    Args:
+        name: one of `names()`.
+        overrides: steps of the method, such as `removal=Blur(10)` or `segmentation=Grid((2, 7, 7))`; or one of
+            the numbers that are asked for most, where the method has them: `n_samples`, the coalitions of a
+            `Budget`, and `n_segments`, the supervoxels of `Slic`. The controls have `cells`, (T, H, W).
+
+    Returns:
+        An `Explainer`, or a `Control` for random and center.
+
+    Raises:
+        ValueError: for a name or an override that there is not, for steps that do not fit together, and for a
+            number beside the step that it belongs to.
+    """
+    if name not in names():
+        raise ValueError(
+            f"there is no method {name!r}{_did_you_mean(name, names())}; there are {', '.join(names())}"
+        )
+    parts = _METHODS[name]() if name in _METHODS else _control()
+    for key, value in overrides.items():
+        if key not in _NUMBERS:
+            _check_part(name, key, value, parts)
+            continue
+        step, _, _ = _NUMBERS[key]
+        if step in overrides:
+            raise ValueError(f"give either {key} or {step}, got {key}={value!r} and a {step}")
+        parts[step] = _with_number(name, key, value, parts.get(step))
+    parts |= {key: value for key, value in overrides.items() if key not in _NUMBERS}
+    return Explainer(**parts) if name in _METHODS else Control(name, **parts)
+
+
+def _with_number(name: str, key: str, value: Any, component: Any) -> Any:
+    """The component with another number."""
+    step, kind, changed = _NUMBERS[key]
+    if component is None:
+        raise ValueError(f"{name} has no {key}: it has no {step}")
+    if not isinstance(component, kind):
+        raise ValueError(
+            f"{name} has no {key}: its {step} is {type(component).__name__}; replace {step} to change that"
+        )
+    return changed(component, value)
+
+
+def _check_part(name: str, key: str, value: Any, parts: Parts) -> None:
+    if key not in parts:
+        options = [*parts, *(_NUMBERS if name in _METHODS else ())]
+        raise ValueError(f"{name} has no {key!r}{_did_you_mean(key, options)}; it has {', '.join(options)}")
+    if key != "cells" and (isinstance(value, str | type) or value is None):
+        given = value.__name__ if isinstance(value, type) else repr(value)
+        raise ValueError(
+            f"{key} must be an object of lavx.methods.{key}, such as {type(parts[key]).__name__}(), got {given}"
+        )
+
+
+def _did_you_mean(given: object, options: Iterable[str]) -> str:
+    near = difflib.get_close_matches(str(given), list(options), n=1, cutoff=0.7)
+    return f" (did you mean {near[0]}?)" if near else ""

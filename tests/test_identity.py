@@ -1,0 +1,77 @@
+import json
+
+import pytest
+import yaml
+
+from lavx.errors import RequestError
+from lavx.experiments.compose import settings
+from lavx.experiments.identity import claim, difference, holds
+
+
+def test_difference_names_the_keys():
+    assert difference({"a": {"b": 1}, "c": 2}, {"a": {"b": 3}, "d": 4}) == [
+        "a.b: 1 -> 3",
+        "c: 2 -> (absent)",
+        "d: (absent) -> 4",
+    ]
+
+
+def test_a_renamed_module_or_class_is_no_difference_and_another_class_is():
+    old = {"method": {"removal": {"_target_": "lavx.removal.Black"}}, "metric": {"_target_": "lavx.metrics.Games"}}
+    new = {
+        "method": {"removal": {"_target_": "lavx.methods.removal.Black"}},
+        "metric": {"_target_": "lavx.metrics.insertion_deletion.InsertionDeletion"},
+    }
+    assert difference(old, new) == []
+    new["method"]["removal"]["_target_"] = "lavx.methods.removal.Gray"
+    assert difference(old, new) == ["method.removal._target_: lavx.removal.Black -> lavx.methods.removal.Gray"]
+
+
+def test_a_moved_data_folder_is_no_difference(tmp_path):
+    config = {"dataset": {"_target_": "x.Kinetics400", "root": "/old", "part": "val"}}
+    claim(tmp_path, config, {})
+    config["dataset"]["root"] = "/new"
+    assert holds(tmp_path, config)
+    claim(tmp_path, config, {})
+    config["dataset"]["part"] = "test"
+    assert not holds(tmp_path, config)
+
+
+def test_a_file_counts_by_its_content_not_by_its_place(tmp_path):
+    run, here, there = tmp_path / "run", tmp_path / "a.csv", tmp_path / "b.csv"
+    run.mkdir()
+    here.write_text("one")
+    there.write_text("one")
+    claim(run, {"dataset": {"annotations": str(here)}}, {})
+    assert holds(run, {"dataset": {"annotations": str(there)}})
+    there.write_text("two")
+    with pytest.raises(RequestError, match="dataset.annotations: .*a.csv -> .*b.csv"):
+        claim(run, {"dataset": {"annotations": str(there)}}, {})
+    here.write_text("three")
+    with pytest.raises(RequestError, match=r"a.csv -> .*a.csv \(its content has changed\)"):
+        claim(run, {"dataset": {"annotations": str(here)}}, {})
+
+
+def test_weights_count_by_their_hash_not_by_their_place(tmp_path):
+    def weights(file, digit):
+        return {"weights": {"file": file, "sha256": digit * 64}}
+
+    claim(tmp_path, {"net": {"checkpoint": "/old/best.pth"}}, weights("/old/best.pth", "1"))
+    moved = {"net": {"checkpoint": "/new/best.pth"}}
+    claim(tmp_path, moved, weights("/new/best.pth", "1"))
+    assert not holds(tmp_path, moved)  # nobody knows without the weights
+    with pytest.raises(RequestError, match="net.checkpoint: /old/best.pth -> /new/best.pth"):
+        claim(tmp_path, moved, weights("/new/best.pth", "2"))
+
+
+def test_a_folder_of_lavx_0_1_is_recognized(tmp_path):
+    old = {"seed": 0, "dataset": {"_target_": "lavx.datasets.shapes.Shapes", "root": "/home/me/.cache/lavx"},
+           "net": {"_target_": "lavx.networks.network.Network", "config": "lavx:shapes_tpn.py"},
+           "method": {"_target_": "lavx.explainer.Floor", "kind": "center"}}  # fmt: skip
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(old))
+    (tmp_path / "environment.json").write_text(json.dumps({"weights": {"file": "x", "sha256": "1" * 64}}))
+    new = {"seed": 0, "dataset": {"_target_": "lavx.datasets.shapes.Shapes", "root": "/elsewhere"},
+           "net": {"_target_": "lavx.networks.openmmlab.network.Network", "config": "lavx:shapes_tpn.py"},
+           "method": {"_target_": "lavx.explainer.Control", "kind": "center"}}  # fmt: skip
+    assert holds(tmp_path, settings(new))
+    claim(tmp_path, settings(new), {"weights": {"file": "x", "sha256": "1" * 64}})
