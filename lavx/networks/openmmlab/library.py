@@ -76,9 +76,12 @@ def load() -> None:
         _supply_missing_localizer()
         from mmaction.registry import MODELS
         from mmaction.utils import dependency, register_all_modules
+        from mmengine.runner import runner
 
         # Its multimodal models are written for transformers 4, and importing them with 5 fails.
         dependency.WITH_MULTIMODAL = False
+        # A training would ask compilers and torchvision for their versions, and end where torchvision does not load.
+        runner.collect_env = dict
         register_all_modules(init_default_scope=True)
         from mmaction.models.backbones.resnet import Bottleneck
         from mmaction.models.backbones.tanet import TANet
