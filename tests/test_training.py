@@ -23,8 +23,8 @@ from lavx.datasets import check
 from lavx.datasets.base import Video
 from lavx.datasets.lengths import lengths
 from lavx.errors import RequestError
-from lavx.experiments.compose import settings
 from lavx.experiments import training as experiment
+from lavx.experiments.compose import settings
 from lavx.experiments.training import TrainingJob
 from lavx.networks.openmmlab import checkpoints, library
 from lavx.networks.openmmlab.network import Network
