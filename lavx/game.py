@@ -278,7 +278,7 @@ class ScoredClip:
     def _detect(self) -> OutputKind:
         """What the outputs are, by those of the clip and of a black one."""
         black = self._forward(torch.zeros_like(self.tensor)[None])
-        return detect_output(torch.cat([self._row, black]).double().cpu().numpy())
+        return detect_output(torch.cat([self._row, black]).cpu())
 
     def _target(self, target: int | str | None) -> int:
         n_classes = len(self.outputs)
@@ -302,6 +302,13 @@ class ScoredClip:
     def score(self, behavior: Behavior) -> float:
         """f(clip): the target's score for the clip itself, without another forward pass."""
         return float(behavior(self._row, self.target, self.kind)[0])
+
+    def time_pass(self) -> float:
+        """Seconds of one more forward pass of the clip, for forecasts."""
+        start = time.perf_counter()
+        with self.stopwatch("inference"), torch.no_grad():
+            self._forward(self.tensor[None])
+        return time.perf_counter() - start
 
     def segment(self, segmentation: Segmentation) -> Regions:
         """The clip's regions, on the device."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 from torch import Tensor
 
-from lavx.types import OUTPUT_KINDS, OutputKind
+from lavx.types import OutputKind
 
-_SUM_TOLERANCE = 1e-3  # of a row of probabilities, which half precision and quantization move from 1
+TOLERANCE = 1e-3
+"""How far probabilities may leave [0, 1], and their sum may be from 1: what half precision rounds."""
 
 
 def check_outputs(outputs: Tensor, n_clips: int, n_classes: int | None) -> Tensor:
@@ -38,29 +41,40 @@ def check_outputs(outputs: Tensor, n_clips: int, n_classes: int | None) -> Tenso
     return outputs
 
 
-def detect_output(rows: NDArray[np.floating]) -> OutputKind:
-    """What outputs are, by the rows (n, K) for a clip and its baseline.
+def detect_output(rows: Tensor | NDArray[Any]) -> OutputKind:
+    """Find out what a classifier answers, from its rows (2, K) of a clip and of its baseline.
 
-    Rows in [0, 1] that sum to 1 (within 0.001) are probabilities; rows with values outside [0, 1] are logits.
+    Rows in [0, 1] that sum to 1 both times, each within `TOLERANCE`, are probabilities. Rows that leave [0, 1] are
+    logits. Anything between may be several things.
 
     Raises:
-        ValueError: if they can be several things, asking for `output`.
+        ValueError: if it cannot be told: it asks for `output`.
     """
-    if rows.shape[1] == 1:
+    values = torch.as_tensor(rows).double()
+    if values.ndim != 2 or 0 in values.shape:
+        raise ValueError(f"rows must be (B, K), a row a clip, got {tuple(values.shape)}.")
+    if not values.isfinite().all():
         raise ValueError(
-            "the network gives one number a clip, which can mean several things: give output=multilabel (a "
-            "probability), multilabel_logits (before a sigmoid) or regression"
+            "the classifier answers NaN or infinite values to the clip or to a black one, which say nothing of "
+            "what its outputs are: give output=logits, probabilities, multilabel, multilabel_logits or regression."
         )
-    if rows.min() < 0 or rows.max() > 1:
+    if values.shape[1] == 1:
+        raise ValueError(
+            "the classifier answers a single column, which may be anything: say output=multilabel for a "
+            "probability, output=multilabel_logits for a score before a sigmoid, or output=regression."
+        )
+    if values.min() < -TOLERANCE or values.max() > 1 + TOLERANCE:
         return "logits"
-    sums = rows.sum(axis=1)
-    if (np.abs(sums - 1) <= _SUM_TOLERANCE).all():
+    if ((values.sum(1) - 1).abs() <= TOLERANCE).all():
         return "probabilities"
-    found = " and ".join(f"{total:.4g}" for total in sums)
     raise ValueError(
-        f"the network's outputs lie in [0, 1] but sum to {found} for the clip and its baseline: give "
-        f"output={'|'.join(OUTPUT_KINDS)}"
+        f"the classifier answers values in [0, 1] that do not sum to 1 (but to {_numbers(values.sum(1))}), which "
+        "may be several things: say output=logits, output=probabilities or output=multilabel."
     )
+
+
+def _numbers(values: Tensor) -> str:
+    return ", ".join(f"{float(value):.4g}" for value in values)
 
 
 def probabilities(outputs: NDArray[np.float64], kind: OutputKind) -> NDArray[np.float64]:

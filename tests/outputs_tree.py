@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 import yaml
 
+from lavx.drawing.overlay import write_overlay
 from lavx.experiments.record import STAGES, CurvePoints, VideoRecord
 from lavx.experiments.run_folder import RunFolder
 from lavx.metrics.insertion_deletion import Curve, minimal_masks
-from lavx.report.study import FLOORS, METHODS
-from lavx.video import write_video
+from lavx.report.study import CONTROLS, METHODS
 
-QUALITY = dict(zip((*METHODS, *FLOORS), (0.9, 0.8, 0.85, 0.6, 0.4, 0.5, 0.1, 0.3), strict=True))
+QUALITY = dict(zip((*METHODS, *CONTROLS), (0.9, 0.8, 0.85, 0.6, 0.4, 0.5, 0.1, 0.3), strict=True))
+
+CONFIG = {"seed": 0, "method": {"visualization": {"_target_": "lavx.methods.visualization.PosNeg", "alpha": 0.5}}}
 
 
 def make_record(video_id: str, *, curves: Mapping[str, Curve] | None = None, **fields: Any) -> VideoRecord:
@@ -53,7 +55,7 @@ def make_cell(
 ) -> RunFolder:
     """One cell whose deletion is the lower, and insertion the higher, the better the method (0 to 1)."""
     cell = RunFolder(outputs / name / Path(*key))
-    (cell.path / "config.yaml").write_text(yaml.safe_dump({"seed": 0}))
+    (cell.path / "config.yaml").write_text(yaml.safe_dump(CONFIG))
     (cell.path / "environment.json").write_text(json.dumps({"lavx": "0", "commit": None, "device": "cpu"}))
     if quality is None:
         quality = QUALITY.get(key[2], 0.7)
@@ -77,10 +79,11 @@ def make_cell(
         with cell.writing(video) as folder:
             (folder / "metrics.json").write_text(record.to_json())
             if pictures:
-                frames = rng.integers(0, 255, (4, 32, 66, 3), dtype=np.uint8)
-                write_video(folder / "overlay.mp4", frames, 4.0)
+                frames = rng.integers(0, 255, (4, 32, 32, 3), dtype=np.uint8)
+                write_overlay(folder / "overlay.mp4", frames=frames, overlay=frames, seconds=np.arange(4))
                 (folder / "panel.png").write_bytes(b"")
-                np.savez(folder / "explanation.npz", heatmap=np.zeros((4, 8, 8), dtype=np.float32))
+                heatmap = rng.normal(size=frames.shape[:3]).astype(np.float32)
+                np.savez(folder / "explanation.npz", frames=frames, heatmap=heatmap)
     cell.write_table()
     return cell
 
@@ -90,7 +93,7 @@ def make_grid(
     *,
     datasets: tuple[str, ...] = ("one", "two"),
     nets: tuple[str, ...] = ("tanet", "tpn"),
-    methods: tuple[str, ...] = (*METHODS, *FLOORS),
+    methods: tuple[str, ...] = (*METHODS, *CONTROLS),
     n_videos: int = 6,
     truth: bool = True,
 ) -> None:

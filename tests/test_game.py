@@ -131,7 +131,7 @@ def test_outputs_are_probabilities_or_logits_by_what_they_look_like(clip, row, k
     assert found.target == 1
 
 
-@pytest.mark.parametrize("row, message", [([0.2, 0.3], "sum to 0.5 and 0.5"), ([0.5], "one number a clip")])
+@pytest.mark.parametrize("row, message", [([0.2, 0.3], "but to 0.5, 0.5"), ([0.5], "a single column")])
 def test_outputs_that_can_be_several_things_are_asked_about(clip, row, message):
     with pytest.raises(ValueError, match=message):
         ScoredClip(Fixed(row), clip)

@@ -14,10 +14,9 @@ from filelock import FileLock
 from hydra import compose, initialize_config_module
 from outputs_tree import make_record
 
-from lavx.commands import status
+from lavx.commands.status import show
 from lavx.errors import RequestError
-from lavx.experiments import status as grid
-from lavx.experiments import workers
+from lavx.experiments import status, workers
 from lavx.experiments.compose import settings
 from lavx.experiments.record import VideoRecord
 from lavx.experiments.run import request
@@ -47,12 +46,13 @@ def make(root, name=ONE, errors=(None,), **content):
         ("failed", (None, "bad"), 2, "failed"),
         ("running", (None, "bad"), 2, "failed"),
         ("waiting", (), 2, "waiting"),
-        ("unusable", (), 2, "unusable"),
+        ("invalid", (), 2, "invalid"),
+        ("unusable", (), 2, "invalid"),  # as lavx 0.1 wrote it
     ],
 )
 def test_the_state_of_a_cell_is_read_from_its_folder(tmp_path, state, errors, total, expected):
     make(tmp_path, errors=errors, state=state, total=total)
-    found = grid.status(tmp_path, ONE)
+    found = status.status(tmp_path, ONE)
     assert found.state == expected
     assert (found.done, found.failed) == (errors.count(None), errors.count("bad"))
 
@@ -60,7 +60,7 @@ def test_the_state_of_a_cell_is_read_from_its_folder(tmp_path, state, errors, to
 def test_a_damaged_record_counts_as_failed_and_is_named(tmp_path):
     folder = make(tmp_path, errors=(None, None, None), state="done", total=3)
     (folder / "videos" / "v1" / "metrics.json").write_text('{"video_id": "v1"')
-    found = grid.status(tmp_path, ONE)
+    found = status.status(tmp_path, ONE)
     assert (found.state, found.done, found.failed) == ("failed", 2, 1)
     assert "v1/metrics.json is no result of lavx run (it is no JSON, or was cut off" in found.error
 
@@ -70,21 +70,21 @@ def test_only_a_held_lock_makes_a_cell_running(tmp_path):
     (folder / ".workers").mkdir()
     lock = FileLock(folder / ".workers" / "host-1-abc")
     with lock:
-        assert grid.status(tmp_path, ONE).state == "running" and grid.n_workers(folder) == 1
+        assert status.status(tmp_path, ONE).state == "running" and status.n_workers(folder) == 1
     (folder / ".workers" / "host-1-abc").touch()  # what a killed worker leaves
-    assert grid.status(tmp_path, ONE).state == "stopped"
+    assert status.status(tmp_path, ONE).state == "stopped"
 
 
 def test_a_record_follows_a_worker(tmp_path):
     folder = make(tmp_path, errors=(None, "bad"), state="waiting", total=2)
-    record = grid.Record(folder, ["v0", "v1"])
+    record = status.Record(folder, ["v0", "v1"])
     with record.working():
-        assert grid.status(tmp_path, ONE).state == "running"
+        assert status.status(tmp_path, ONE).state == "running"
         record.video_done(2.0)
         record.video_done(4.0)
         record.close()
-    found = grid.status(tmp_path, ONE)
-    assert found == grid.Status(ONE, "failed", 1, 1, 2, 3.0, 0, "v1: bad")
+    found = status.status(tmp_path, ONE)
+    assert found == status.Status(ONE, "failed", 1, 1, 2, 3.0, 0, "v1: bad")
     assert set(json.loads((folder / "status.json").read_text())) == {
         "state", "done", "failed", "total", "started", "updated", "seconds_per_video", "host", "pid", "error",
         "videos",
@@ -97,7 +97,7 @@ def test_the_time_left_is_measured_or_taken_from_the_most_similar_cell(tmp_path)
     make(tmp_path, ("other", "tpn", "rise"), errors=(), state="waiting", total=3)
     make(tmp_path, ("other", "tpn", "lime"), errors=(), state="waiting", total=3)
     make(tmp_path, ("shapes", "tanet", "lime"), state="done", total=1, seconds_per_video=20.0)
-    text = grid.table([grid.status(tmp_path, each) for each in grid.cells(tmp_path)])
+    text = status.table([status.status(tmp_path, each) for each in status.cells(tmp_path)])
     lefts = {tuple(line.split()[:3]): line.split()[-2:] for line in text.splitlines()}
     assert lefts["shapes", "tpn", "rise"] == ["30", "s"]
     assert lefts["other", "tpn", "rise"] == ["30", "s"]
@@ -111,27 +111,27 @@ def test_the_time_left_is_measured_or_taken_from_the_most_similar_cell(tmp_path)
         (["done", "skipped"], [], 0),
         (["done", "running"], [], 0),
         (["done", "failed"], [], 1),
-        (["done", "unusable"], [], 1),
-        (["unusable", "unusable"], [2, 2], 2),
+        (["done", "invalid"], [], 1),
+        (["invalid", "invalid"], [2, 2], 2),
         (["done", "stopped"], [], 1),
         (["done", "waiting"], [], 1),
         (["done"], [2, 0], 1),
     ],
 )
 def test_the_exit_status_of_a_sweep(states, others, expected):
-    statuses = [grid.Status(ONE, state, 0, 0, 1, None, 0, None) for state in states]
-    assert grid.exit_status(statuses, others) == expected
+    statuses = [status.Status(ONE, state, 0, 0, 1, None, 0, None) for state in states]
+    assert status.exit_status(statuses, others) == expected
 
 
 def test_status_prints_the_table_and_names_what_there_is(tmp_path, capsys):
     make(tmp_path / "study", errors=("broken file",), state="failed", total=1)
-    assert status.show([f"outputs={tmp_path}", "name=study"]) == 0
+    assert show([f"outputs={tmp_path}", "name=study"]) == 0
     out = capsys.readouterr().out
     assert "1 cells: 1 failed. 0 of 1 videos explained, 1 failed." in out
     assert "shapes/tpn/rise: v0: broken file" in out
-    assert status.show([f"outputs={tmp_path}"]) == 2
+    assert show([f"outputs={tmp_path}"]) == 2
     assert "holds no runs. There are runs of the names: study" in capsys.readouterr().err
-    assert status.show(["nmae=study"]) == 2
+    assert show(["nmae=study"]) == 2
     assert "unknown argument 'nmae=study'" in capsys.readouterr().err
 
 
@@ -140,7 +140,7 @@ def test_trainings_and_evaluations_are_no_cells(tmp_path):
     for other in ("training", "evaluation"):
         make(tmp_path, (other, "jhmdb21", "tpn"), state="done", total=1)
         (tmp_path / other / "jhmdb21" / "tpn" / "config.yaml").touch()
-    assert grid.cells(tmp_path) == [ONE] and grid.cell_files(tmp_path, "config.yaml") == []
+    assert status.cells(tmp_path) == [ONE] and status.cell_files(tmp_path, "config.yaml") == []
 
 
 def launcher(name, **settings):
@@ -242,7 +242,7 @@ def test_a_failing_cell_is_told_and_the_others_go_on_and_the_same_command_does_w
     grid_ = ("run", "-m", "method=univariate,loco", *TINY)
     blocked = tmp_path / "outputs/default/shapes/tpn/univariate"
     blocked.mkdir(parents=True)
-    (blocked / "config.yaml").write_text("seed: [1\n")  # a crash, not a request that cannot be done
+    (blocked / "config.yaml").write_text("seed: [1\n")  # a crash, not an invalid request
     done = lavx(*grid_)
     assert done.returncode == 1, done.stderr
     assert "2 cells: 1 failed, 1 done. 1 of" in done.stdout
@@ -263,7 +263,7 @@ def test_a_failing_cell_is_told_and_the_others_go_on_and_the_same_command_does_w
 
 def test_a_sweep_that_cannot_be_done_at_all_exits_with_2_and_a_refused_one_leaves_nothing(lavx, tmp_path):
     done = lavx("run", "-m", "method=loco,rise", "target=purple", *TINY)
-    assert done.returncode == 2 and "2 cells: 2 unusable" in done.stdout
+    assert done.returncode == 2 and "2 cells: 2 invalid" in done.stdout
     done = lavx("run", "-m", "method=loco,rise", "nonesuch=1,2", "name=refused", *TINY)
     assert done.returncode == 2 and "nonesuch" in done.stderr and "cells:" not in done.stdout
     assert not list((tmp_path / "outputs").glob("refused/shapes"))

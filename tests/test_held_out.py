@@ -1,4 +1,4 @@
-"""A network with one file of weights a fold judges each video by the fold that holds it out."""
+"""A network with one file of weights a fold classifies each video by the fold that holds it out."""
 
 import hashlib
 import json
@@ -127,7 +127,7 @@ def test_a_file_that_changed_meanwhile_is_refused_but_a_touched_one_is_not(tmp_p
 # Which fold
 
 
-def test_the_fold_is_that_which_holds_the_video_out_whatever_part_is_looked_at(tmp_path):
+def test_the_fold_is_that_which_holds_the_video_out_whatever_subset_it_is_from(tmp_path):
     for number in range(20):
         (tmp_path / f"A001_P{number + 1:03d}_G001_C001.mp4").write_bytes(b"x")
     network = type("Network", (), {"folds": {f: {"sha256": str(f)} for f in range(5)}})()
@@ -148,10 +148,12 @@ def test_without_folds_nothing_is_prepared(root):
     assert folds_of(None, [video]) == () and not hasattr(Jhmdb21, "fold_of")
 
 
-def test_a_video_in_no_fold_cannot_be_judged(root, weights):
+def test_a_video_in_no_fold_cannot_be_classified(root, weights):
     dataset = FoldedShapes(root, homeless=True)
     with pytest.raises(
-        VideoError, match=r"shapes-0003 is in none of the 2 folds.*choose one of the files with net"
+        VideoError,
+        match=r"shapes-0003 is in none of the 2 folds.*has no out-of-fold weights for it; "
+        "choose one of the files with net",
     ):
         prepare(build(weights), dataset, dataset.videos()[3])
     assert folds_of(dataset, dataset.videos()) == (0, 1)
@@ -208,7 +210,7 @@ def test_run_refuses_folds_that_are_not_there(configure, weights):
         run_cell(configure(checkpoint=weights.replace("fold{fold}/best", "fold0/../nothing{fold}")), *NAMES)
 
 
-def test_select_asks_each_video_of_its_own_fold_s_network(root, tmp_path, weights):
+def test_select_classifies_each_video_with_its_own_fold_s_network(root, tmp_path, weights):
     dataset = FoldedShapes(root)
     network = build(weights)
     order = []
@@ -316,13 +318,15 @@ def test_a_network_of_another_split_is_refused(root, tmp_path, key, value):
     config.net.checkpoint = path
     dataset = FoldedShapes(root)
     for fold in (0, 1):
-        stored = {"dataset": {"_target_": "toy.FoldedShapes", "root": "elsewhere", **split}}
+        stored = {"dataset": {"_target_": "before.toy.FoldedShapes", "root": "elsewhere", **split}}
         (tmp_path / f"fold{fold}" / "config.yaml").write_text(yaml.safe_dump(stored))
     given = {"_target_": "toy.FoldedShapes", "root": str(root), **split, "part": "train"}
     config.dataset = OmegaConf.create(given)
     assert build_network(settings(config), ("folded", "tpn"), dataset, dataset.videos())
     config.dataset[key] = value
-    message = rf"fold0/best\.pth was trained with dataset\.{key}={split[key]}, and dataset\.{key}={value} is asked"
+    message = (
+        rf"fold0/best\.pth was trained with dataset\.{key}={split[key]}, and now dataset\.{key}={value} is given"
+    )
     with pytest.raises(RequestError, match=message):
         build_network(settings(config), ("folded", "tpn"), dataset, dataset.videos())
     config.dataset._target_ = "toy.Other"  # its seed is that of something else
@@ -334,11 +338,11 @@ def test_select_looks_where_the_networks_were_trained(root, tmp_path, monkeypatc
         config = compose(
             "select", overrides=[f"outputs={tmp_path}", "name=mine", f"trained={tmp_path}/there", "nets=[tpn]"]
         )
-        asked = []
+        runs = []
         monkeypatch.setattr(
             "lavx.experiments.compose.build_network",
-            lambda run, *_: asked.append(run) or build("embedded", folds=()),
+            lambda run, *_: runs.append(run) or build("embedded", folds=()),
         )
         config.dataset.root, config.dataset.n_videos, config.n_videos = str(root), 2, 1
         assert select._select(settings(config), "shapes", []) == 0
-    assert (asked[0].name, asked[0].outputs, asked[0].trained) == ("mine", str(tmp_path), f"{tmp_path}/there")
+    assert (runs[0].name, runs[0].outputs, runs[0].trained) == ("mine", str(tmp_path), f"{tmp_path}/there")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import logging
 import re
 import subprocess
@@ -441,6 +442,14 @@ def test_a_pipeline_that_cannot_be_one_view_is_refused(step: str, tmp_path: Path
     path.write_text(text.replace('dict(type="CenterCrop", crop_size=64)', step))
     with pytest.raises(ValueError, match=f"val_pipeline sees only if.*{step.split(chr(39))[1]}"):
         small(config=str(path))
+
+
+def test_without_openmmlab_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    absent = {"mmaction", "mmengine"}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in absent else find(name))
+    with pytest.raises(ModuleNotFoundError, match=r'need mmaction, mmengine: pip install "lavx\[openmmlab\]"'):
+        library.load.__wrapped__()
 
 
 def test_mmaction2_stays_off_the_terminal() -> None:

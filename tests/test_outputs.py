@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from lavx.networks.outputs import Answers, check_output, class_names, detect_output, pick, read_classes
+from lavx.networks.outputs import Answers, check_output, pick, read_classes
+from lavx.outputs import detect_output
 
 
 @pytest.mark.parametrize(
@@ -248,8 +249,3 @@ def test_classes_are_names_in_order() -> None:
         read_classes(["a", 3])  # type: ignore[list-item]
     with pytest.raises(ValueError, match="classes: class names must be .*; got none"):
         read_classes([])
-
-
-def test_classes_without_names_have_numbers() -> None:
-    assert class_names(None, 3) == ("class 0", "class 1", "class 2")
-    assert class_names(["a"], 1) == ("a",)

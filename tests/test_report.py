@@ -3,6 +3,7 @@ import html
 import json
 import math
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -15,9 +16,11 @@ from scipy import stats
 from lavx.commands.report import report
 from lavx.errors import RequestError
 from lavx.experiments.record import VERSION, VideoRecord
-from lavx.report import claims, figures, tables, write_report
-from lavx.report.study import FLOORS, METHODS, read_study
+from lavx.methods.visualization import Heatmap, PosNeg
+from lavx.report import claims, panels, tables, write_report
+from lavx.report.study import CONTROLS, METHODS, read_study
 
+SETTINGS = {"name": "default", "nets": [], "methods": [], "panels": 1, "embed": False, "seed": 0}
 VIDEOS = [f"v{k}" for k in range(6)]
 
 
@@ -123,7 +126,7 @@ def test_ranks_and_tests_are_those_of_scipy_on_the_shared_videos(grid, made):
     )
 
 
-def test_floors_are_in_every_table_of_methods(made):
+def test_controls_are_in_every_table_of_methods(made):
     for name in (
         "auc",
         "further_metrics",
@@ -133,7 +136,7 @@ def test_floors_are_in_every_table_of_methods(made):
         "average_ranks",
         "coverage",
     ):
-        assert set(FLOORS) <= set(table(made, name).method)
+        assert set(CONTROLS) <= set(table(made, name).method)
 
 
 def test_user_scores_are_averaged_over_raters(made):
@@ -179,9 +182,9 @@ def test_what_is_missing_is_named_and_what_is_there_reported(tmp_path):
 def test_a_method_that_has_only_begun_does_not_shrink_the_comparison(tmp_path):
     make_grid(tmp_path, datasets=("one",), nets=("tpn",), methods=("lime", "rise", "kernel_shap"))
     make_cell(tmp_path, ("one", "tpn", "loco"), ["one-00"])
-    make_cell(tmp_path, ("one", "tpn", "random"), [f"one-{k:02d}" for k in range(20)])  # floors set no measure
+    make_cell(tmp_path, ("one", "tpn", "random"), [f"one-{k:02d}" for k in range(20)])  # controls are not counted
     found = [r for r in tables.rankings(read_study(tmp_path, "default")) if r.metric.key == "deletion_auc"]
-    assert [(r.floors, r.comparison.n, list(r.comparison.average.index)) for r in found] == [
+    assert [(r.controls, r.comparison.n, list(r.comparison.average.index)) for r in found] == [
         (False, 6, ["lime", "kernel_shap", "rise"]), (True, 6, ["lime", "kernel_shap", "rise", "random"]),
     ]  # fmt: skip
 
@@ -227,11 +230,9 @@ def test_a_result_of_a_newer_lavx_is_told_from_a_damaged_one(tmp_path):
     ("seed", "x", "seed must be a whole number >= 0, got x"),
     ("embed", 3, "embed must be true or false, got 3"),
 ])  # fmt: skip
-def test_unusable_settings_are_refused(tmp_path, key, value, message):
-    config = {"name": "default", "outputs": str(tmp_path), "nets": [], "methods": [], "panels": 1, "embed": False,
-              "seed": 0}  # fmt: skip
+def test_invalid_settings_are_refused(tmp_path, key, value, message):
     with pytest.raises(RequestError, match=message):
-        report(OmegaConf.create(config | {key: value}))
+        report(OmegaConf.create(SETTINGS | {"outputs": str(tmp_path), key: value}))
 
 
 def test_latex_is_escaped():
@@ -298,16 +299,78 @@ def test_the_overlays_can_be_embedded(tmp_path):
     assert "data:video/mp4;base64," in page and "overlay.mp4" not in page and 'src="figures' not in page
 
 
-def test_a_panel_takes_the_two_halves_of_the_overlay(tmp_path):
-    cell = make_cell(tmp_path, ("one", "tpn", "lime"), ["a"])
-    from lavx.drawing.panel import write_overlay
+def images_of(figure):
+    return [image.get_array() for axes in figure.axes for image in axes.get_images()]
 
-    frames = np.zeros((4, 40, 60, 3), dtype=np.uint8)
-    write_overlay(cell.folder("a") / "overlay.mp4", frames=frames + 40, overlay=frames + 200, seconds=np.arange(4))
-    np.savez(cell.folder("a") / "explanation.npz", heatmap=np.zeros((4, 40, 60)))
-    frame, overlay = figures._middle(cell.folder("a"))
-    assert frame.shape == overlay.shape == (200, 300, 3)
-    assert abs(frame.mean() - 40) < 5 and abs(overlay.mean() - 200) < 5
+
+def test_a_panel_is_drawn_from_frames_and_heatmap_as_the_cell_draws_them(tmp_path):
+    place = make_cell(tmp_path, ("one", "tpn", "lime"), ["a"], pictures=True).folder("a")
+    (place / "overlay.mp4").unlink()
+    study_panels = panels.Panels(read_study(tmp_path, "default"))
+    frame, overlay = images_of(study_panels.draw("one", "tpn", "a"))
+    with np.load(place / "explanation.npz") as stored:
+        frames, heatmap = stored["frames"], stored["heatmap"]
+    np.testing.assert_array_equal(frame, frames[2])
+    np.testing.assert_array_equal(overlay, PosNeg(alpha=0.5)(frames, heatmap)[2])
+    assert study_panels.notes() == [] and (overlay != frame).any()
+
+
+@pytest.mark.parametrize("config, reason", [
+    ("seed: 0", "its config.yaml names no visualization"),
+    ("method: {visualization: {alpha: 0.5}}", "its config.yaml names no visualization"),
+    ("method: [", "its config.yaml names no visualization"),
+    ("method: {visualization: {_target_: os.system, command: 'touch pwned'}}",
+     "its visualization system is none of lavx's own"),
+    ("method: {visualization: {_target_: Heatmap, glow: 1}}",
+     "its visualization Heatmap has parameters that this lavx does not take"),
+    ("method: {visualization: {_target_: Heatmap, alpha: 2}}",
+     "its visualization Heatmap has parameters that this lavx does not take"),
+])  # fmt: skip
+def test_a_panel_without_the_cells_visualization_has_the_usual_colors_and_says_so(tmp_path, config, reason):
+    cell = make_cell(tmp_path, ("one", "tpn", "lime"), ["a"], pictures=True)
+    (cell.path / "config.yaml").write_text(config)
+    study_panels = panels.Panels(read_study(tmp_path, "default"))
+    _, overlay = images_of(study_panels.draw("one", "tpn", "a"))
+    with np.load(cell.folder("a") / "explanation.npz") as stored:
+        np.testing.assert_array_equal(overlay, Heatmap()(stored["frames"], stored["heatmap"])[2])
+    (note,) = study_panels.notes()
+    assert note.startswith(f"one / tpn / lime is drawn in lavx's usual heatmap colors in the panels: {reason}")
+
+
+def test_results_of_lavx_0_1_which_hold_no_frames_are_left_out_of_the_panels_with_a_word(tmp_path, capsys):
+    make_cell(tmp_path, ("one", "tpn", "lime"), ["a", "b"], pictures=True)
+    for method in ("rise", "loco", "occlusion", "univariate", "random"):
+        cell = make_cell(tmp_path, ("one", "tpn", method), ["a", "b"], pictures=True)
+        for video in ("a", "b"):
+            file = cell.folder(video) / "explanation.npz"
+            if method == "rise":
+                np.savez(file, heatmap=np.zeros((4, 32, 32), dtype=np.float32))
+            elif method == "loco":
+                file.write_bytes(b"PK torn")
+            elif method == "occlusion":
+                file.unlink()
+            elif method == "univariate":
+                np.savez(file, frames=np.zeros((4, 32, 32, 3), dtype=np.uint8))
+            else:
+                np.savez(file, frames=np.zeros((4, 32, 32, 3), dtype=np.uint8), heatmap=np.zeros((4, 8, 8)))
+    made = write_report(tmp_path, "default", ["tpn"], ["lime"])
+    todo = "To have it drawn, delete these videos' folders and run the cell again."
+    where = "is left out of the panels of 2 videos (a, b): "
+    assert made.notes == [
+        f"one / tpn / rise {where}its explanation.npz holds no frames, which lavx 0.1 did not store. {todo}",
+        f"one / tpn / loco {where}its explanation.npz is damaged. {todo}",
+        f"one / tpn / univariate {where}its explanation.npz holds no heatmap. {todo}",
+        f"one / tpn / occlusion {where}there is no explanation.npz. {todo}",
+        f"one / tpn / random {where}its explanation.npz cannot be drawn (the heatmap must have the frames' shape "
+        f"(T, H, W) = (4, 32, 32), got (4, 8, 8)). {todo}",
+    ]
+    page = html.unescape((made.folder / "index.html").read_text())
+    assert all(note in page for note in made.notes) and "5 notes on what is not drawn" in page
+    assert (made.folder / "figures" / "panel_one_tpn_a.png").exists()
+    shutil.rmtree(tmp_path / "default" / "one" / "tpn" / "lime")
+    assert report(OmegaConf.create(SETTINGS | {"outputs": str(tmp_path)})) == 0
+    one = made.notes[0].replace("2 videos (a, b)", "1 video (a)")
+    assert f"Not drawn:\n  {one}\n" in capsys.readouterr().out
 
 
 def verdicts(outputs):
@@ -317,16 +380,14 @@ def verdicts(outputs):
 def test_claims_that_hold_and_claims_that_do_not(grid):
     found = verdicts(grid)
     lead = found["LIME, Kernel SHAP and RISE lead in deletion"]
-    assert lead.status == claims.HOLDS and lead.noise.startswith(
-        "outside the noise: lead of Kernel SHAP over LOCO"
-    )
+    assert lead.status == claims.HOLDS and lead.noise.startswith("significant: lead of Kernel SHAP over LOCO")
     assert "n = 12" in lead.numbers
     assert found["Univariate is last in deletion"].status == claims.HOLDS
-    assert found["Every method beats both floors in deletion"].status == claims.HOLDS
+    assert found["Every method beats both controls in deletion"].status == claims.HOLDS
     twice = found["RISE costs more than twice the others outside inference"]
     assert twice.status == claims.FAILS and "RISE minus twice" in twice.noise
     order = found["Order in deletion: LIME, RISE, Kernel SHAP, then LOCO, Occlusion, Univariate"]
-    assert order.status == claims.HOLDS and order.noise.startswith("15 of 15 pairs stand as claimed")
+    assert order.status == claims.HOLDS and order.noise.startswith("15 of 15 pairs are in the claimed order")
 
 
 def test_claims_turn_around_with_the_numbers(tmp_path):
@@ -343,15 +404,15 @@ def test_claims_without_enough_data_say_why(tmp_path):
     assert found["LIME is best in deletion"] == claims.Verdict(
         claims.UNKNOWN, "4 videos have all methods, 5 are needed"
     )
-    assert "random (floor), center (floor)" in found["Every method beats both floors in deletion"].numbers
+    assert "random (control), center (control)" in found["Every method beats both controls in deletion"].numbers
     assert found["IoU stays below 20 % for every method"].numbers == "no results have iou"
     assert found["LIME, Kernel SHAP and RISE get the best user scores"].status == claims.UNKNOWN
 
 
-def test_equal_methods_are_inside_the_noise():
+def test_equal_methods_do_not_differ_significantly():
     rng = np.random.default_rng(0)
     found = pd.DataFrame(rng.normal(size=(30, 6)), columns=list(METHODS))
-    assert claims._lead(True, claims.LEADERS)(found, 0).noise.startswith("inside the noise")
+    assert claims._lead(True, claims.LEADERS)(found, 0).noise.startswith("not significant: ")
 
 
 WIDTH = "document.documentElement.scrollWidth"

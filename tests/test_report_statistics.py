@@ -45,7 +45,7 @@ def test_the_interval_covers_the_true_mean_about_as_often_as_it_says(rng):
     assert 0.88 <= np.mean([e.low <= 0 <= e.high for e in samples]) <= 0.98
 
 
-def test_groups_are_the_largest_that_are_not_told_apart():
+def test_groups_are_the_largest_that_are_not_significantly_different():
     average = pd.Series({"a": 1.0, "b": 1.8, "c": 2.6, "d": 5.0, "e": 5.5})
     assert st.alike(average, 1.0) == [["a", "b"], ["b", "c"], ["d", "e"]]
     assert st.alike(average, 10.0) == [["a", "b", "c", "d", "e"]]

@@ -251,8 +251,8 @@ def test_batches_of_one_size(clips: Tensor) -> None:
         (dict(prepare=3), "prepare must be a function, got 3"),
         (dict(pick="logits"), "pick must be a function, got 'logits'"),
         (dict(output="softmax"), "output must be one of"),
-        (dict(batch=0), "batch must be a whole number above 0, or None for any, got 0"),
-        (dict(batch=True), "batch must be a whole number above 0, or None for any, got True"),
+        (dict(batch=0), "batch must be a whole number >= 1, got 0"),
+        (dict(batch=True), "batch must be a whole number >= 1, got True"),
         (dict(batch=2, layout="CTHW"), "layout=CTHW has no B, so one clip at a time is given; leave out batch=2"),
     ],
 )

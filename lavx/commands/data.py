@@ -1,4 +1,4 @@
-"""`lavx data`: what a dataset holds, what is missing, what cannot be read, and a look at it."""
+"""`lavx data`: what a dataset holds, what is missing, what cannot be read, and a contact sheet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`lavx evaluate`: how often a network is right on a dataset, and what it takes for what."""
+"""`lavx evaluate`: the accuracy of a network on a dataset, by class and by fold, and its confusion matrix."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lavx.errors import RequestError, check_whole
 
 if TYPE_CHECKING:
     from lavx.datasets.base import Dataset, Video
-    from lavx.experiments.evaluation import Judged
+    from lavx.experiments.evaluation import EvaluatedVideo
     from lavx.experiments.settings import Settings
 
 _MOST_LINES = 10  # of the same kind
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def evaluate(config: Settings, names: tuple[str, str]) -> int:
-    """Classify videos and write what comes of it to `<outputs>/<name>/evaluation/<dataset>/<net>/`."""
+    """Classify videos and write predictions and accuracy to `<outputs>/<name>/evaluation/<dataset>/<net>/`."""
     from lavx.datasets.check import draw
     from lavx.experiments.compose import build, videos_of
     from lavx.experiments.log_files import logging_to
@@ -65,11 +65,11 @@ def evaluate(config: Settings, names: tuple[str, str]) -> int:
         with logging_to(folder / "run.log", logging.ERROR):  # a bar is on the terminal
             return _evaluate(config, names, dataset, videos, len(every) - len(labeled), folder)
     except BrokenPipeError:
-        raise  # nobody reads what is printed: the folder is fine
+        raise  # of the terminal, not of the folder
     except OSError as error:
         raise RequestError(
-            f"cannot write to {folder} ({error.strerror or error}). Finished videos stay; the same command goes "
-            "on once there is room. Or give another root folder: outputs=/some/folder"
+            f"cannot write to {folder} ({error.strerror or error}). Finished videos stay; the same command "
+            "resumes once there is room. Or give another root folder: outputs=/some/folder"
         ) from error
 
 
@@ -84,18 +84,23 @@ def _evaluate(
     import torch
 
     from lavx.experiments import workers
-    from lavx.experiments.compose import build_network
+    from lavx.experiments.compose import build_network, class_map
     from lavx.experiments.environment import environment
     from lavx.experiments.evaluation import Evaluator, Prediction, write_evaluation
-    from lavx.experiments.predictions import AnswerBook
+    from lavx.experiments.predictions import PredictionStore
 
     with workers.device(config.device) as device:
         placed = {"device": device} if "device" in config.net else {}
         network = build_network(config, names, dataset, videos, **placed)
-        book = AnswerBook(folder / "answers.jsonl", Prediction)
-        about = f"{config.net.get('config')} {config.precision}"
+        labeled = len(videos)
+        videos = class_map(dataset, network).relabeled(videos)
+        if not videos:
+            raise RequestError(f"net={names[1]} has none of the classes of the {labeled} videos of {names[0]}")
+        classes = network.classes or dataset.classes
+        store = PredictionStore(folder / "answers.jsonl", Prediction)
+        settings = f"{config.net.get('config')} {config.precision}"
         try:
-            evaluator = Evaluator(network, dataset, book, about, config.batch_size, config.workers)
+            evaluator = Evaluator(network, dataset, store, settings, config.batch_size, config.workers)
         except ValueError as error:
             raise RequestError(str(error)) from error
         missing = len(evaluator.missing(videos))
@@ -109,52 +114,42 @@ def _evaluate(
             n_done = len(videos) - len(evaluator.missing(videos))
             print(
                 f"\nlavx: interrupted; {n_done} of {len(videos)} videos are done and stay in {folder}. The same "
-                "command goes on from there.",
+                "command resumes from there.",
                 file=sys.stderr,
             )
             return INTERRUPTED
     place = torch.cuda.get_device_name(network.device) if network.device.type == "cuda" else str(network.device)
     more = {
-        "without_label": n_unlabeled,
+        "without_label": n_unlabeled + labeled - len(videos),
         "precision": config.precision,
         **environment(network.weights, place, config.seed),
     }
-    judged = evaluator.judged(videos)
-    summary = write_evaluation(folder, names, judged, dataset.classes, more)
-    print("\n".join(_lines(names, summary, judged, dataset.classes)))
+    evaluated = evaluator.evaluated(videos)
+    summary = write_evaluation(folder, names, evaluated, classes, more)
+    print("\n".join(_lines(names, summary, evaluated, classes)))
     picture = ", confusion.png" if summary["n"] else ""
     print(f"Results: {folder.resolve()}: accuracy.json, predictions.csv, classes.csv{picture}")
     return SOME_FAILED if summary["failed"] else OK
 
 
 def _lines(
-    names: Sequence[str], summary: Mapping[str, Any], judged: Sequence[Judged], classes: Sequence[str]
+    names: Sequence[str], summary: Mapping[str, Any], evaluated: Sequence[EvaluatedVideo], classes: Sequence[str]
 ) -> list[str]:
     """The short table; also the worst classes where there are too many for a picture with names."""
     from lavx.drawing.confusion_matrix import MOST_NAMES
-    from lavx.experiments.evaluation import class_rows, confusion_of, confusions
 
-    lines = [f"{' '.join(names)}: {summary['n']} videos, {len(classes)} classes; % right:"]
+    lines = [f"{' '.join(names)}: {summary['n']} videos, {len(classes)} classes; accuracy in %:"]
     for key, words in (("top1", "top-1"), ("top5", "top-5")):
         interval = summary[f"{key}_interval"]
         more = f"  (95 % interval {_percent(interval[0])} to {_percent(interval[1])})" if interval else ""
-        lines.append(f"  {words:15} {_percent(summary[key]):>5}{more}")
-    lines.append(f"  mean of classes {_percent(summary['mean_class_accuracy']):>5}")
+        lines.append(f"  {words:19} {_percent(summary[key]):>5}{more}")
+    lines.append(f"  {'mean class accuracy':19} {_percent(summary['mean_class_accuracy']):>5}")
     lines += _fold_lines(summary)
     if len(classes) > MOST_NAMES:
-        matrix = confusion_of(judged, len(classes))
-        rows = [row for row in class_rows(matrix, classes) if row["n"]]
-        rows.sort(key=lambda row: row["recall"])
-        lines.append("  worst classes")
-        for row in rows[:_MOST_LINES]:
-            taken = f", {row['mistakes']} taken for {row['mistake']}" if row["mistake"] else ""
-            lines.append(f"    {row['class']}: {row['right']} of {row['n']} right{taken}")
-        lines.append("  most frequent mistakes")
-        for label, predicted, n in confusions(matrix)[:_MOST_LINES]:
-            lines.append(f"    {classes[label]} taken for {classes[predicted]}: {n}")
+        lines += _confusion_lines(evaluated, classes)
     if summary["without_label"]:
         lines.append(f"  without label {summary['without_label']}, left out")
-    failed = [each for each in judged if each.prediction.error is not None]
+    failed = [each for each in evaluated if each.prediction.error is not None]
     if failed:
         lines.append(f"  failed {len(failed)}")
         lines += [f"    {each.video.id}: {each.prediction.error}" for each in failed[:_MOST_LINES]]
@@ -163,12 +158,29 @@ def _lines(
     return lines
 
 
+def _confusion_lines(evaluated: Sequence[EvaluatedVideo], classes: Sequence[str]) -> list[str]:
+    """The classes with the lowest recall, and the most frequent wrong predictions."""
+    from lavx.experiments.evaluation import class_rows, confusion_of, confusions
+
+    matrix = confusion_of(evaluated, len(classes))
+    rows = [row for row in class_rows(matrix, classes) if row["n"]]
+    rows.sort(key=lambda row: row["recall"])
+    lines = ["  worst classes"]
+    for row in rows[:_MOST_LINES]:
+        confused = f", {row['mistakes']} predicted as {row['mistake']}" if row["mistake"] else ""
+        lines.append(f"    {row['class']}: {row['right']} of {row['n']} correct{confused}")
+    lines.append("  most frequent confusions")
+    for label, predicted, n in confusions(matrix)[:_MOST_LINES]:
+        lines.append(f"    {classes[label]} predicted as {classes[predicted]}: {n}")
+    return lines
+
+
 def _fold_lines(summary: Mapping[str, Any]) -> list[str]:
     """A line a fold, and their mean and standard deviation."""
     if "folds" not in summary:
         return []
     keys = ("top1", "top5", "mean_class_accuracy")
-    lines = ["  fold    videos          top-1          top-5      mean of classes"]
+    lines = ["  fold    videos          top-1          top-5  mean class accuracy"]
     for fold in summary["folds"]:
         one, five, mean = (_percent(fold[key]) for key in keys)
         lines.append(f"  {fold['fold']:<8}{fold['n']:>6}{one:>15}{five:>15}{mean:>21}")

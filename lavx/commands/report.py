@@ -31,7 +31,7 @@ def main(config: DictConfig) -> int:
 
 
 def report(config: Settings) -> int:
-    """Write `<outputs>/<name>/report/` and say what became of the claims and what is missing."""
+    """Write `<outputs>/<name>/report/` and print the verdicts on the claims and what is missing."""
     from lavx.report import write_report
 
     check_whole(config, "panels", 0, or_null=True)
@@ -54,7 +54,7 @@ def report(config: Settings) -> int:
     )
     counts = Counter(item.verdict.status for item in made.checked)
     print("Claims: " + "; ".join(f"{status}: {n}" for status, n in counts.items()))
-    for heading, lines in (("Missing", study.missing), ("Failed", study.failures)):
+    for heading, lines in (("Missing", study.missing), ("Failed", study.failures), ("Not drawn", made.notes)):
         if lines:
             print(f"{heading}:")
             print("\n".join(f"  {line}" for line in lines[:_MOST_LINES]))

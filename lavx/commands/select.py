@@ -1,4 +1,4 @@
-"""`lavx select`: draw videos that all networks classify right."""
+"""`lavx select`: draw videos that all networks classify correctly."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def _select(config: Settings, dataset_name: str, dataset_overrides: list[str]) -
     selection = select(videos, networks, config.n_videos, config.seed, folder, dataset_name, dataset)
     n = len(selection["videos"])
     print(
-        f"{n} of {selection['drawn']} drawn videos are classified right by all of {', '.join(config.nets)} "
+        f"{n} of {selection['drawn']} drawn videos are classified correctly by all of {', '.join(config.nets)} "
         f"({selection['unreadable']} unreadable). Selection: {folder / (dataset_name + '.json')}"
     )
     if n < config.n_videos:
-        print(f"lavx: only {n} of the {config.n_videos} videos asked for; the dataset has no more.")
+        print(f"lavx: only {n} of the {config.n_videos} videos wanted; the dataset has no more.")
         return SOME_FAILED
     return OK
 

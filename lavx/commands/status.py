@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from lavx.commands import OK, UNUSABLE, statuses
-from lavx.experiments import status as grid
+from lavx.experiments.status import STATUS, cells, status, table
 
 HELP = """lavx status: which cells of a grid are done, running, failed or waiting, and the time left.
 
@@ -15,9 +15,10 @@ Usage: lavx status [name=default] [outputs=outputs]
   name      the runs in <outputs>/<name>/ (default: default)
   outputs   the root folder of all results (default: outputs)
 
-States: done; running (a worker holds it now); waiting (planned by a sweep, not begun); stopped (cut off, with
-videos left: the same command goes on); failed (with the first reason); unusable (the request cannot be done);
-partial (no status there, as of a folder made by an earlier lavx).
+States: done; running (a worker is at work on it); waiting (planned by a sweep, not begun); stopped (interrupted,
+with videos left: the same command resumes it); failed (with the first reason); invalid (an invalid request, with
+the reason);
+partial (a folder without status.json).
 Exit status: 0, or 2 if there are no cells there."""
 
 
@@ -42,11 +43,11 @@ def show(arguments: list[str]) -> int:
         settings[key] = value
     outputs = Path(settings["outputs"]).expanduser()
     root = outputs / settings["name"]
-    cells = grid.cells(root)
-    if not cells:
-        others = sorted({p.parts[-5] for p in outputs.glob(f"*/[!.]*/*/*/{grid.STATUS}")})
+    found = cells(root)
+    if not found:
+        others = sorted({p.parts[-5] for p in outputs.glob(f"*/[!.]*/*/*/{STATUS}")})
         hint = f" There are runs of the names: {', '.join(others)}." if others else ""
         print(f"lavx: {root} holds no runs.{hint} Give name=... or outputs=...", file=sys.stderr)
         return UNUSABLE
-    print(grid.table([grid.status(root, cell) for cell in cells]))
+    print(table([status(root, cell) for cell in found]))
     return OK

@@ -1,4 +1,4 @@
-"""The confusion matrix as a picture: which classes a network takes for which."""
+"""The confusion matrix as a picture: true against predicted classes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SMALLEST = 2  # pixels of a cell's side
 
 
 def confusion_matrix(labels: Sequence[int], predicted: Sequence[int], n_classes: int) -> NDArray[np.int64]:
-    """Counts (n_classes, n_classes): how many videos of the row's class were taken for the column's."""
+    """Counts (n_classes, n_classes): how many videos of the row's class were predicted as the column's."""
     matrix = np.zeros((n_classes, n_classes), dtype=np.int64)
     np.add.at(matrix, (np.asarray(labels, dtype=int), np.asarray(predicted, dtype=int)), 1)
     return matrix
@@ -71,14 +71,14 @@ def draw_confusion(file: Path, matrix: NDArray[np.int64], classes: Sequence[str]
     axes.tick_params(which="major", labelcolor=_INK, color=_EDGE, length=2)
     axes.set_xlabel("predicted class", fontsize=9, color=_SOFT)
     absent = " (gray: no video)" if (totals == 0).any() else ""
-    axes.set_ylabel(f"right class{absent}", fontsize=9, color=_SOFT)
+    axes.set_ylabel(f"true class{absent}", fontsize=9, color=_SOFT)
     figure.suptitle(title, x=0.01, ha="left", fontsize=10, color=_INK, parse_math=False)
     for spine in axes.spines.values():
         spine.set_color(_EDGE)
     bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=28, pad=0.02, ticks=[0, 0.01, 0.05, 0.2, 0.5, 1])
     bar.ax.set_yticklabels(["0", "1", "5", "20", "50", "100 %"])
     bar.ax.tick_params(labelsize=7.5, labelcolor=_SOFT, color=_EDGE, length=2)
-    bar.set_label("share of the right class", fontsize=8, color=_SOFT)
+    bar.set_label("share of the true class", fontsize=8, color=_SOFT)
     bar.outline.set_edgecolor(_EDGE)
     FigureCanvasAgg(figure).print_png(str(file), metadata={"Software": None})
 

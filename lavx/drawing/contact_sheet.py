@@ -1,4 +1,4 @@
-"""A contact sheet: one small picture a video, with words under it."""
+"""A contact sheet: a thumbnail of each video, with a caption."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def draw_contact_sheet(
     Args:
         file: the PNG; its folder must exist.
         title: the line above.
-        entries: image uint8 (H, W, 3), RGB, of any size; the line under it; a fainter second line.
+        entries: image uint8 (H, W, 3), RGB, of any size; the caption; a second line in gray.
         columns: most pictures in a row.
     """
     if not entries:

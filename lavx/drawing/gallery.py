@@ -1,6 +1,6 @@
-"""Pictures of what each option of each step does to one clip, a row an option.
+"""Pictures of what each option of each step does to one clip: a row for each option.
 
-They are the kind of picture that figures 2 to 7 of Gaya-Morey et al. 2024 (arXiv 2401.11796) show:
+As in figures 2 to 7 of Gaya-Morey et al. 2024 (arXiv 2401.11796):
 segmentations side by side, coalitions by selection, removals, and the methods' perturbations and explanations.
 """
 

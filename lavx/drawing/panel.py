@@ -1,4 +1,4 @@
-"""The panel: what a person looks at to judge one explanation.
+"""The panel: what a person sees of one explanation.
 
 Drawn with matplotlib's objects alone: no global state, so that panels may be drawn in several threads, and
 the same input gives the same bytes. Every length is in inches, and everything is placed by hand.
@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from lavx.drawing.frames import check_frames
+from lavx.drawing.style import CURVE_COLORS, INK, SOFT, plain_axes
 from lavx.methods.visualization import Scale
 
 N_COLUMNS = 8  # most frames in a row
@@ -36,11 +37,10 @@ _NARROW, _LOW = 0.5, 0.85  # least width of a column, least height of a row: wor
 _WIDTH = 7.6  # least width of what is between the margins
 _HEAT, _CURVES = 1.0, 2.1  # heights of the plots
 _FONT = "DejaVu Sans"  # comes with matplotlib, so that panels look the same everywhere
-_INK, _SOFT, _GRID = "#222222", "#666666", "#dddddd"
-_COLORS = {"deletion": "#d55e00", "insertion": "#0072b2"}  # Okabe and Ito 2008: apart in color blindness
+_GRID = "#dddddd"
 _BETTER = {"deletion": "lower is better", "insertion": "higher is better"}
 
-GameCurve = tuple[ArrayLike, ArrayLike, float]  # fractions, scores, area
+PlottedCurve = tuple[ArrayLike, ArrayLike, float]  # fractions, scores, area
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,13 @@ def draw_panel(
     seconds: ArrayLike,
     caption: Caption,
     scale: Scale | None = None,
-    curves: Mapping[str, GameCurve] | None = None,
+    curves: Mapping[str, PlottedCurve] | None = None,
     unit: str = "s",
 ) -> None:
     """Draw the panel of one explanation as a PNG.
 
     From top to bottom: class and scores; at most `N_COLUMNS` frames of the clip; the same under the heatmap;
-    heat over time; the curves of the games.
+    heat over time; the deletion and insertion curves.
 
     Args:
         path: file to write, whose folder must be there; or an open file.
@@ -95,7 +95,7 @@ def draw_panel(
         seconds: (T,) where in the video each frame lies.
         caption: what the panel says in words.
         scale: what the overlay's colors mean; no color bar without.
-        curves: for each game, fractions (n,), scores (n,) and the area under the curve; may be empty or None.
+        curves: by name, fractions (n,), scores (n,) and the area under the curve; may be empty or None.
         unit: of `seconds`: "s", or "frames" where seconds are unknown.
     """
     times = check_frames(frames, overlay, seconds)
@@ -104,8 +104,8 @@ def draw_panel(
     bad = np.count_nonzero(~np.isfinite(heatmap))
     if bad:
         raise ValueError(f"heatmap holds {bad} values that are NaN or infinite; such a heatmap cannot be drawn")
-    games = dict(curves or {})
-    for name, (fractions, scores, _) in games.items():
+    plots = dict(curves or {})
+    for name, (fractions, scores, _) in plots.items():
         if np.shape(fractions) != np.shape(scores):
             raise ValueError(
                 f"{name} needs as many scores as fractions, got {np.size(scores)} and {np.size(fractions)}"
@@ -115,8 +115,8 @@ def draw_panel(
     row = len(shown) * (width + _GAP) - _GAP
     inner = max(row, _WIDTH)
 
-    heights = [height, height, _HEAT, *([_CURVES] if games else [])]
-    gaps = [0.1, 0.28, 0.85]
+    heights = [height, height, _HEAT, *([_CURVES] if plots else [])]
+    gaps = [0.1, 0.42, 0.85]
     total = _TOP + sum(heights) + sum(gaps[: len(heights) - 1]) + _BOTTOM
     figure = Figure(figsize=(_LEFT + inner + _RIGHT, total), dpi=DPI, facecolor="white")
     canvas = FigureCanvasAgg(figure)
@@ -132,8 +132,8 @@ def draw_panel(
     top += height + gaps[1]
     _heat(page.axes(-_GAP / 2, top, row + _GAP, _HEAT), heatmap, times, shown, scale, unit)
     top += _HEAT + gaps[2]
-    for k, (name, curve) in enumerate(games.items()):
-        across = (inner - 0.7 * (len(games) - 1)) / len(games)
+    for k, (name, curve) in enumerate(plots.items()):
+        across = (inner - 0.7 * (len(plots) - 1)) / len(plots)
         axes = page.axes(k * (across + 0.7), top, min(across, 5.5), _CURVES)
         _curve(axes, name, curve, caption.score)
     canvas.print_png(str(path) if isinstance(path, Path) else path, metadata={"Software": None})
@@ -172,7 +172,7 @@ class _Page:
         size: float,
         room: float,
         *,
-        color: str = _SOFT,
+        color: str = SOFT,
         weight: str = "normal",
         va: str = "top",
         ha: str = "left",
@@ -199,7 +199,7 @@ def _title(page: _Page, caption: Caption) -> None:
     score = f"   score {caption.score:.3f}"
     start = "Explained class: "
     target = _fit(caption.target, 15, room - _measure(start + score, 15, "bold"), "bold")
-    page.text(0, 0.16, start + target + score, 15, room, weight="bold", color=_INK)
+    page.text(0, 0.16, start + target + score, 15, room, weight="bold", color=INK)
 
     right = caption.label is not None and caption.label == caption.predicted
     share = (room - 2.6) / (1 if caption.label is None or right else 2)
@@ -208,7 +208,7 @@ def _title(page: _Page, caption: Caption) -> None:
         said += ", which is right"
     elif caption.label is not None:
         said += f"   \N{MIDDLE DOT}   true: {_fit(caption.label, 10, share)}"
-    page.text(0, 0.46, said, 10, room, color=_INK)
+    page.text(0, 0.46, said, 10, room, color=INK)
 
     how = f"{caption.method} on {caption.net}" if caption.net else caption.method
     video = f"video {caption.video_id}" if caption.video_id else ""
@@ -257,7 +257,7 @@ def _color_bar(page: _Page, scale: Scale, row: float, top: float, height: float)
     axes.imshow(shades, aspect="auto", interpolation="bilinear")
     axes.set_xticks([])
     axes.set_yticks([])
-    _frame(axes, ())
+    plain_axes(axes, (), _FONT)
     for words, y in ((scale.words[1], top), (scale.words[0], top + height - 0.27)):
         first, _, rest = words.partition(" ")
         page.text(row + 0.32, y, first, 8, 0.9)
@@ -295,35 +295,35 @@ def _heat(
     low, high = min(down.min(), 0.0), max(up.max(), 0.0)
     if high == low:
         words = "nothing speaks for the class" if np.ptp(values) > 0 else "nothing stands out"
-        axes.text(0.5, 0.5, words, fontproperties=_small(), color=_SOFT, transform=axes.transAxes, ha="center")
+        axes.text(0.5, 0.5, words, fontproperties=_small(), color=SOFT, transform=axes.transAxes, ha="center")
     margin = 0.08 * (high - low) or 1.0
     axes.set_ylim(low - margin if low < 0 else 0, high + margin)
     if low < 0:
-        axes.axhline(0, color=_SOFT, linewidth=0.8)
+        axes.axhline(0, color=SOFT, linewidth=0.8)
     axes.set_xticks(shown, [_number(times[k], times, unit) for k in shown])
     axes.set_xlabel(
         "time in the video (s)" if unit == "s" else "frame of the clip",
         fontproperties=_small(),
-        color=_SOFT,
+        color=SOFT,
         labelpad=2,
     )
     if high > low:
         axes.locator_params(axis="y", nbins=3)
         axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 4))
-        axes.yaxis.get_offset_text().set(fontsize=7, color=_SOFT, ha="right")
+        axes.yaxis.get_offset_text().set(fontsize=7, color=SOFT, ha="right")
     else:
         axes.set_yticks([])
-    _frame(axes, ("left", "bottom"))
-    axes.set_title(f"heat over time: {said}", loc="left", fontproperties=_small(), color=_SOFT, pad=4)
+    plain_axes(axes, font=_FONT)
+    axes.set_title(f"heat over time: {said}", loc="left", fontproperties=_small(), color=SOFT, pad=4)
 
 
-def _curve(axes: Axes, name: str, curve: GameCurve, score: float) -> None:
+def _curve(axes: Axes, name: str, curve: PlottedCurve, score: float) -> None:
     fractions, scores = (np.asarray(a, dtype=np.float64) for a in curve[:2])
-    color = _COLORS.get(name, _INK)
+    color = CURVE_COLORS.get(name, INK)
     direction = f" ({_BETTER[name]})" if name in _BETTER else ""
     axes.fill_between(100 * fractions, scores, color=color, alpha=0.13, linewidth=0)
     axes.plot(100 * fractions, scores, color=color, linewidth=1.8, label=f"AUC {curve[2]:.3f}{direction}")
-    axes.axhline(score, color=_SOFT, linewidth=0.9, linestyle=(0, (4, 3)), label="score of the clip")
+    axes.axhline(score, color=SOFT, linewidth=0.9, linestyle=(0, (4, 3)), label="score of the clip")
     axes.set_xlim(0, 100)
     low, high = min(scores.min(), score, 0.0), max(scores.max(), score, 1.0)
     axes.set_ylim(low, low + (high - low) * 1.3)  # room for the legend
@@ -331,29 +331,21 @@ def _curve(axes: Axes, name: str, curve: GameCurve, score: float) -> None:
     axes.yaxis.set_major_formatter("{x:.2f}")
     verb = {"deletion": "removed", "insertion": "inserted"}.get(name, "changed")
     small = _small()
-    axes.set_xlabel(f"voxels {verb}, most important first (%)", labelpad=2, color=_SOFT, fontproperties=small)
-    axes.set_ylabel("score", labelpad=3, color=_SOFT, fontproperties=small)
-    axes.set_title(name, loc="left", fontsize=10, color=_INK, fontfamily=_FONT, pad=4)
+    axes.set_xlabel(f"voxels {verb}, most important first (%)", labelpad=2, color=SOFT, fontproperties=small)
+    axes.set_ylabel("score", labelpad=3, color=SOFT, fontproperties=small)
+    axes.set_title(name, loc="left", fontsize=10, color=INK, fontfamily=_FONT, pad=4)
     axes.grid(color=_GRID, linewidth=0.6)
-    axes.set_axisbelow(True)
-    _frame(axes, ("left", "bottom"))
+    plain_axes(axes, font=_FONT)
     axes.legend(
         loc="upper right",
         ncols=2,
         frameon=False,
-        labelcolor=_INK,
+        labelcolor=INK,
         prop=small,
         borderaxespad=0.2,
         handlelength=1.6,
         columnspacing=1.4,
     )
-
-
-def _frame(axes: Axes, sides: tuple[str, ...]) -> None:
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in sides)
-        spine.set_color("#aaaaaa")
-    axes.tick_params(labelsize=8, labelcolor=_SOFT, color="#aaaaaa", length=3, labelfontfamily=_FONT)
 
 
 def _number(time: float, times: NDArray[np.float64], unit: str) -> str:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from lavx.datasets.base import Video
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +51,11 @@ class ClassMap:
                 len(dataset),
                 listed,
             )
+
+    def relabeled(self, videos: Iterable[Video]) -> list[Video]:
+        """The videos with the network's labels; those of classes that it does not have are left out."""
+        mapped = [(video, self(video.label)) for video in videos]
+        return [replace(video, label=label) for video, label in mapped if label is not None]
 
     def __call__(self, label: int | None) -> int | None:
         """The network's index of a label of the dataset; None where it does not have that class."""

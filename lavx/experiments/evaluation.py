@@ -1,4 +1,4 @@
-"""How often a network is right: a dataset classified in batches, and what is counted of the answers."""
+"""The accuracy of a network: a dataset classified in batches, and what is counted of the predictions."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ from scipy.stats import binomtest
 from lavx.datasets.base import Dataset, Video
 from lavx.drawing.confusion_matrix import confusion_matrix, draw_confusion
 from lavx.experiments.held_out import fold_for, prepare, sha256_for
-from lavx.experiments.predictions import AnswerBook, Key, Reader
+from lavx.experiments.predictions import Key, PredictionStore, check_output, probabilities
 from lavx.files import write_text
 from lavx.game import BatchSizes
+from lavx.types import Network
 from lavx.video import VideoError
 
 log = logging.getLogger(__name__)
@@ -38,13 +39,13 @@ _DIGITS = 6  # of a score: those after it depend on the batch that a clip is in
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a network says of one labeled video, or why it cannot.
+    """What a network predicts for one labeled video, or why it cannot.
 
     Attributes:
-        predicted: the class with the largest score.
-        score: of the label, 0 to 1.
-        rank: of the label among the classes; 1 where the network is right.
-        error: why there are none of these.
+        predicted: the class with the largest output.
+        score: probability of the label.
+        rank: of the label among the classes; 1 where the prediction is correct.
+        error: why there is no prediction; None where there is one.
     """
 
     predicted: int | None
@@ -54,8 +55,8 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A labeled video, the fold that holds it out (None without folds), and what the network says."""
+class EvaluatedVideo:
+    """A labeled video, the fold that holds it out (None without folds), and the out-of-fold prediction."""
 
     video: Video
     fold: int | None
@@ -63,47 +64,48 @@ class Judged:
 
 
 class Evaluator:
-    """Classifies labeled videos, each by the weights that judge it; what the book knows is not asked again.
+    """Classifies labeled videos, where there are folds by out-of-fold weights; stored predictions are reused.
 
     Args:
         network: the network.
         dataset: the dataset, for its folds.
-        book: where answers are kept as they come.
-        about: what answers depend on beside weights and videos.
+        store: where predictions are kept as they come.
+        settings: what predictions depend on beside weights and videos.
         batch_size: clips a forward pass: `auto` or a number; see `BatchSizes`.
         workers: videos decoded at a time.
 
     Raises:
-        ValueError: if the batch size is neither.
+        ValueError: if the batch size is neither, or the network does not predict one class of several.
     """
 
     def __init__(
         self,
-        network: Reader,
+        network: Network,
         dataset: Dataset,
-        book: AnswerBook[Prediction],
-        about: str = "",
+        store: PredictionStore[Prediction],
+        settings: str = "",
         batch_size: int | str = "auto",
         workers: int = 1,
     ) -> None:
+        check_output(network)
         self.network = network
         self.dataset = dataset
-        self.book = book
-        self.about = about
+        self.store = store
+        self.settings = settings
         self.workers = workers
         self._batches = BatchSizes(network, batch_size)
         self._most = batch_size if isinstance(batch_size, int) else _LARGEST_BATCH
 
-    def judged(self, videos: Sequence[Video]) -> list[Judged]:
+    def evaluated(self, videos: Sequence[Video]) -> list[EvaluatedVideo]:
         """Those of the videos that are done, failed ones among them, in their order."""
         found = []
         for video in videos:
             try:
-                prediction = self.book.get(self._key(video))
+                prediction = self.store.get(self._key(video))
                 if prediction is not None:
-                    found.append(Judged(video, fold_for(self.network, self.dataset, video), prediction))
+                    found.append(EvaluatedVideo(video, fold_for(self.network, self.dataset, video), prediction))
             except VideoError as error:
-                found.append(Judged(video, None, Prediction(None, None, None, str(error))))
+                found.append(EvaluatedVideo(video, None, Prediction(None, None, None, str(error))))
         return found
 
     def missing(self, videos: Sequence[Video]) -> list[Video]:
@@ -111,7 +113,7 @@ class Evaluator:
         found: list[tuple[int, Video]] = []
         for video in videos:
             try:
-                prediction = self.book.get(self._key(video))
+                prediction = self.store.get(self._key(video))
             except VideoError:
                 continue
             if prediction is None or prediction.error is not None:
@@ -127,9 +129,9 @@ class Evaluator:
 
         Raises:
             RequestError: if the weights cannot be read any longer.
-            OSError: if the book cannot be written.
+            OSError: if the store cannot be written.
         """
-        place: dict[str, int] = {}  # among the videos of the same fold
+        place: dict[str, int] = {}  # of each video among those of its fold
         counts: Counter[int | None] = Counter()
         for video in videos:
             with suppress(VideoError):
@@ -137,27 +139,27 @@ class Evaluator:
                 place[video.id] = counts[fold]
                 counts[fold] += 1
         batch: list[tuple[Video, NDArray[np.uint8]]] = []
-        own: object = None
+        batch_group: object = None
         with closing(self._clips(self.missing(videos))) as clips:
             for video, clip in clips:
                 if isinstance(clip, str):
                     log.info("%s failed: %s", video.id, clip)
-                    self.book.add([(self._key(video), Prediction(None, None, None, clip))])
+                    self.store.add([(self._key(video), Prediction(None, None, None, clip))])
                     advance(1)
                     continue
-                # By the place among all, so that what was cut off goes on with the same batches.
+                # By its place among all videos, so that after an interruption the batches are the same.
                 size = min(self._batches.size(clip.shape[:3]), self._most)
                 group = (fold_for(self.network, self.dataset, video), place[video.id] // size, clip.shape)
-                if batch and group != own:
+                if batch and group != batch_group:
                     self._classify(batch, advance)
                     batch = []
-                own = group
+                batch_group = group
                 batch.append((video, clip))
         if batch:
             self._classify(batch, advance)
 
     def _key(self, video: Video) -> Key:
-        return (self.about, sha256_for(self.network, self.dataset, video), str(video.path), video.label)
+        return (self.settings, sha256_for(self.network, self.dataset, video), str(video.path), video.label)
 
     def _clips(self, videos: Sequence[Video]) -> Generator[tuple[Video, NDArray[np.uint8] | str]]:
         """The clips in order, decoded ahead; or why one cannot be."""
@@ -187,61 +189,64 @@ class Evaluator:
     def _classify(self, batch: list[tuple[Video, NDArray[np.uint8]]], advance: Callable[[int], object]) -> None:
         """Classify clips of one fold and one shape."""
         prepare(self.network, self.dataset, batch[0][0])
-        logits = self._logits(np.stack([clip for _, clip in batch]))
-        videos = [video for video, _ in batch]
-        self.book.add(
-            [(self._key(video), _prediction(video, own)) for video, own in zip(videos, logits, strict=True)]
+        outputs = self._outputs(np.stack([clip for _, clip in batch]))
+        scores = probabilities(self.network, outputs)
+        self.store.add(
+            (self._key(video), _prediction(video, outputs[row].numpy(), scores[row].numpy()))
+            for row, (video, _) in enumerate(batch)
         )
         advance(len(batch))
 
-    def _logits(self, clips: NDArray[np.uint8]) -> NDArray[np.float64]:
+    def _outputs(self, clips: NDArray[np.uint8]) -> torch.Tensor:
+        """The network's outputs, float64 (B, K), on the CPU."""
         shape = (clips.shape[1], clips.shape[2], clips.shape[3])
-        found: list[NDArray[np.float64]] = []
+        found: list[torch.Tensor] = []
         start = 0
         while start < len(clips):
             try:
                 part = torch.from_numpy(clips[start : start + self._batches.size(shape)])
-                found.append(self.network(part.to(self.network.device).float()).double().cpu().numpy())
+                with torch.no_grad():
+                    outputs = self.network(part.to(self.network.device).float())
+                found.append(outputs.double().cpu())
             except RuntimeError as error:
                 self._batches.halve(shape, error)
                 continue
             start += len(part)
-        return np.concatenate(found)
+        return torch.cat(found)
 
 
-def _prediction(video: Video, logits: NDArray[np.float64]) -> Prediction:
-    if not np.isfinite(logits).all():
+def _prediction(video: Video, outputs: NDArray[np.float64], scores: NDArray[np.float64]) -> Prediction:
+    """The prediction for a video by the outputs (K,) and the probabilities (K,) of the classes."""
+    if not np.isfinite(outputs).all():
         reason = f"{video.path}: the network's scores are NaN or infinite"
         log.info("%s failed: %s", video.id, reason)
         return Prediction(None, None, None, reason)
     assert video.label is not None
-    scores = np.exp(logits - logits.max())
-    score = float(scores[video.label] / scores.sum())
-    # Of equal ones the first counts as the larger, as it does for the predicted class.
-    own = logits[video.label]
-    rank = 1 + int((logits > own).sum() + (logits[: video.label] == own).sum())
-    return Prediction(int(logits.argmax()), round(score, _DIGITS), rank)
+    # Of equal outputs the first counts as the larger, as argmax has it.
+    own = outputs[video.label]
+    rank = 1 + int((outputs > own).sum() + (outputs[: video.label] == own).sum())
+    return Prediction(int(outputs.argmax()), round(float(scores[video.label]), _DIGITS), rank)
 
 
-def measure(judged: Sequence[Judged], n_classes: int) -> dict[str, Any]:
-    """How often the network is right.
+def measure(evaluated: Sequence[EvaluatedVideo], n_classes: int) -> dict[str, Any]:
+    """The accuracy of the network.
 
     Args:
-        judged: failed ones among them are left out.
+        evaluated: failed ones among them are left out.
         n_classes: of the dataset.
 
     Returns:
-        `n`, the videos counted; `top1` and `top5` with `top1_interval` and `top5_interval` (Wilson, 95 %; 0 to 1);
-        `mean_class_accuracy`, the mean share that is right over the classes with videos; where there are folds,
-        `folds`, the same of each, and `over_folds`, mean and sample standard deviation over them. Top-5 is None
-        where there are fewer than 6 classes and so says nothing; all are where there is nothing to count.
+        `n`, the videos counted; `top1` and `top5` accuracy, in [0, 1], with `top1_interval` and `top5_interval`
+        (Wilson, 95 %); `mean_class_accuracy`, over the classes with videos; where there are folds, `folds`, the
+        same of each, and `over_folds`, mean and sample standard deviation over them. Top-5 is None with fewer
+        than 6 classes, where it means nothing; all are None where there is nothing to count.
     """
-    good = [each for each in judged if each.prediction.error is None]
-    result = _shares(good, n_classes)
+    good = [each for each in evaluated if each.prediction.error is None]
+    result = _accuracies(good, n_classes)
     numbers = sorted({each.fold for each in good if each.fold is not None})
     if numbers:
         result["folds"] = [
-            {"fold": number, **_shares([each for each in good if each.fold == number], n_classes)}
+            {"fold": number, **_accuracies([each for each in good if each.fold == number], n_classes)}
             for number in numbers
         ]
         result["over_folds"] = {
@@ -251,22 +256,22 @@ def measure(judged: Sequence[Judged], n_classes: int) -> dict[str, Any]:
     return result
 
 
-def _shares(good: Sequence[Judged], n_classes: int) -> dict[str, Any]:
+def _accuracies(good: Sequence[EvaluatedVideo], n_classes: int) -> dict[str, Any]:
     n = len(good)
     result: dict[str, Any] = {"n": n}
     ranks = np.array([each.prediction.rank for each in good], dtype=int)
-    for key, most, says in (("top1", 1, n > 0), ("top5", TOP, n > 0 and n_classes > TOP)):
-        result[key] = float((ranks <= most).mean()) if says else None
-        result[f"{key}_interval"] = _wilson(int((ranks <= most).sum()), n) if says else None
+    for key, most, defined in (("top1", 1, n > 0), ("top5", TOP, n > 0 and n_classes > TOP)):
+        result[key] = float((ranks <= most).mean()) if defined else None
+        result[f"{key}_interval"] = _wilson(int((ranks <= most).sum()), n) if defined else None
     matrix = confusion_of(good, n_classes)
     totals = matrix.sum(1)
-    there = totals > 0
-    result["mean_class_accuracy"] = float((matrix.diagonal()[there] / totals[there]).mean()) if n else None
+    present = totals > 0
+    result["mean_class_accuracy"] = float((matrix.diagonal()[present] / totals[present]).mean()) if n else None
     return result
 
 
-def _wilson(n_right: int, n: int) -> list[float]:
-    interval = binomtest(n_right, n).proportion_ci(0.95, method="wilson")
+def _wilson(n_correct: int, n: int) -> list[float]:
+    interval = binomtest(n_correct, n).proportion_ci(0.95, method="wilson")
     return [float(interval.low), float(interval.high)]
 
 
@@ -278,57 +283,61 @@ def _mean_and_sd(values: Sequence[float | None]) -> dict[str, float | None]:
     }
 
 
-def confusion_of(judged: Sequence[Judged], n_classes: int) -> NDArray[np.int64]:
+def confusion_of(evaluated: Sequence[EvaluatedVideo], n_classes: int) -> NDArray[np.int64]:
     """Counts (n_classes, n_classes) by class and predicted class, failed videos left out."""
-    good = [each for each in judged if each.prediction.error is None]
+    good = [each for each in evaluated if each.prediction.error is None]
     labels = [each.video.label or 0 for each in good]
     return confusion_matrix(labels, [each.prediction.predicted or 0 for each in good], n_classes)
 
 
 def confusions(matrix: NDArray[np.int64]) -> list[tuple[int, int, int]]:
-    """The mistakes, most frequent first: (class, predicted class, videos)."""
+    """The wrong predictions, most frequent first: (class, predicted class, videos)."""
     found = [(int(r), int(c), int(matrix[r, c])) for r, c in np.argwhere(matrix > 0) if r != c]
-    return sorted(found, key=lambda mistake: -mistake[2])
+    return sorted(found, key=lambda confusion: -confusion[2])
 
 
 def class_rows(matrix: NDArray[np.int64], classes: Sequence[str]) -> list[dict[str, Any]]:
-    """A row a class: videos, how many are right, recall, precision and the most frequent mistake."""
+    """A row a class: videos, correct predictions, recall, precision and the most frequent wrong prediction."""
     rows = []
     for label, name in enumerate(classes):
-        n, right, predicted = int(matrix[label].sum()), int(matrix[label, label]), int(matrix[:, label].sum())
+        n, correct, predicted = int(matrix[label].sum()), int(matrix[label, label]), int(matrix[:, label].sum())
         others = matrix[label].copy()
         others[label] = 0
-        mistake = int(others.argmax())
+        confused = int(others.argmax())
         rows.append(
             {
                 "label": label,
                 "class": name,
                 "n": n,
-                "right": right,
-                "recall": right / n if n else None,
-                "precision": right / predicted if predicted else None,
-                "mistake": classes[mistake] if others[mistake] else None,
-                "mistakes": int(others[mistake]),
+                "right": correct,
+                "recall": correct / n if n else None,
+                "precision": correct / predicted if predicted else None,
+                "mistake": classes[confused] if others[confused] else None,
+                "mistakes": int(others[confused]),
             }
         )
     return rows
 
 
 def write_evaluation(
-    folder: Path, names: Sequence[str], judged: Sequence[Judged], classes: Sequence[str], more: Mapping[str, Any]
+    folder: Path,
+    names: Sequence[str],
+    evaluated: Sequence[EvaluatedVideo],
+    classes: Sequence[str],
+    more: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Write `predictions.csv`, `classes.csv`, `confusion.png` and `accuracy.json`; returns what is in the last.
 
     Args:
-        folder: where to; it is there.
+        folder: where to; it must exist.
         names: of dataset and network.
-        judged: the videos, failed ones among them.
+        evaluated: the videos, failed ones among them.
         classes: of the dataset.
-        more: what else `accuracy.json` is to say.
+        more: further keys of `accuracy.json`.
     """
-    measured = measure(judged, len(classes))
-    matrix = confusion_of(judged, len(classes))
-    write_text(folder / "predictions.csv", _csv(prediction_rows(judged)))
+    measured = measure(evaluated, len(classes))
+    matrix = confusion_of(evaluated, len(classes))
+    write_text(folder / "predictions.csv", _csv(prediction_rows(evaluated)))
     write_text(folder / "classes.csv", _csv(class_rows(matrix, classes)))
     picture = folder / "confusion.png"
     if measured["n"]:
@@ -336,7 +345,7 @@ def write_evaluation(
         draw_confusion(picture, matrix, classes, title)
     else:
         picture.unlink(missing_ok=True)  # an older one would mislead
-    failed = sum(each.prediction.error is not None for each in judged)
+    failed = sum(each.prediction.error is not None for each in evaluated)
     summary = {
         "dataset": names[0],
         "network": names[1],
@@ -349,7 +358,7 @@ def write_evaluation(
     return summary
 
 
-def prediction_rows(judged: Sequence[Judged]) -> list[dict[str, Any]]:
+def prediction_rows(evaluated: Sequence[EvaluatedVideo]) -> list[dict[str, Any]]:
     """A row a video, for `predictions.csv`."""
     return [
         {
@@ -361,7 +370,7 @@ def prediction_rows(judged: Sequence[Judged]) -> list[dict[str, Any]]:
             "fold": each.fold,
             "error": each.prediction.error,
         }
-        for each in judged
+        for each in evaluated
     ]
 
 

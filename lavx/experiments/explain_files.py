@@ -88,6 +88,16 @@ def _videos(config: Settings, dataset: str) -> VideoFiles:
 class FilesCell(Cell):
     """The same as a cell of a study, but each video's line says more: nobody will read a table of them."""
 
+    def finish(self) -> int:
+        """Say where the results lie; returns the exit status."""
+        folder = self.asked.folder
+        failed = sum(not folder.done(video.id) for video in self.asked.videos)
+        if len(self.asked.videos) > 1:
+            print(f"{len(self.asked.videos) - failed} of {len(self.asked.videos)} videos explained")
+        folder.write_table()
+        print(f"Results: {folder.path.resolve()}")
+        return 1 if failed else 0
+
     def line(self, outcome: Outcome, record: VideoRecord, seconds: float) -> str:
         """The top classes, what is explained, the seconds and the files."""
         explanation = outcome.explanation

@@ -1,4 +1,4 @@
-"""Which weights judge a video where a network was trained once a fold: those that did not learn from it."""
+"""Out-of-fold predictions: which weights classify a video where a network was trained once a fold."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lavx.video import VideoError
 
 
 def folds_of(dataset: Dataset | None, videos: Iterable[Video]) -> tuple[int, ...]:
-    """The folds that hold the videos out, each once, in their order; none where the dataset has no folds."""
+    """The folds that hold the videos out, each once, in order; none where the dataset has no folds."""
     folds = set()
     if isinstance(dataset, Folded):
         for video in videos:
@@ -23,10 +23,10 @@ def folds_of(dataset: Dataset | None, videos: Iterable[Video]) -> tuple[int, ...
 
 
 def fold_for(network: Any, dataset: Dataset | None, video: Video) -> int | None:
-    """The fold whose weights judge a video; None where the network has one file of weights for all.
+    """The fold that holds a video out; None where the network has one file of weights for all videos.
 
-    It is the fold that holds the video out, whatever part of the dataset is looked at: with `dataset.part=train`
-    too, the network of `dataset.fold` has learned from the videos, and that of the fold named here has not.
+    It does not depend on which subset of the dataset the video comes from: with `dataset.part=train` too, the
+    weights of `dataset.fold` were trained on the video, and those of the fold named here were not.
 
     Raises:
         VideoError: if no fold holds the video out.
@@ -38,13 +38,13 @@ def fold_for(network: Any, dataset: Dataset | None, video: Video) -> int | None:
         return dataset.fold_of(video)
     except ValueError as error:
         raise VideoError(
-            f"{error} A network with one file of weights a fold cannot judge it; choose one of the files with "
-            "net.checkpoint=..."
+            f"{error} A network with one file of weights a fold has no out-of-fold weights for it; choose one of "
+            "the files with net.checkpoint=..."
         ) from error
 
 
 def sha256_for(network: Any, dataset: Dataset | None, video: Video) -> str | None:
-    """The SHA-256 of the weights that judge a video; None for random weights.
+    """The SHA-256 of the weights that classify a video; None for random weights.
 
     Raises:
         VideoError: if no fold holds the video out.
@@ -55,10 +55,10 @@ def sha256_for(network: Any, dataset: Dataset | None, video: Video) -> str | Non
 
 
 def prepare(network: Any, dataset: Dataset | None, video: Video) -> int | None:
-    """Give a network the weights that judge a video; to be called before it scores one. See `fold_for`.
+    """Load the weights that were not trained on a video; to be called before the network classifies it.
 
     Returns:
-        The fold; None where the network has one file of weights for all.
+        The fold that holds the video out; None where the network has one file of weights for all videos.
 
     Raises:
         VideoError: if no fold holds the video out.

@@ -1,4 +1,4 @@
-"""What networks answered to videos, kept in a file as it comes, so that nothing is asked twice."""
+"""Predictions of networks, kept in a file as they come, so that no video is classified twice."""
 
 from __future__ import annotations
 
@@ -7,59 +7,66 @@ import json
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
-import torch
+from torch import Tensor
 
 from lavx.files import read_json_lines
 
 Key = tuple[str | int | None, ...]
+"""All that a prediction depends on: the network's weights by their SHA-256, the video, ..."""
+
+P = TypeVar("P")
 
 
-class Reader(Protocol):
-    """A network as far as asking it needs one."""
+class PredictionStore(Generic[P]):
+    """All predictions so far, in a file of one line each that survives an interruption.
 
-    device: torch.device
-    weights: dict[str, Any]
-
-    def read(self, path: Path) -> Any:
-        """The clip of a video."""
-
-    def __call__(self, clips: torch.Tensor) -> torch.Tensor:
-        """Class scores before the softmax."""
-
-
-A = TypeVar("A")
-
-
-class AnswerBook(Generic[A]):
-    """All answers so far, in a file of one line each that survives an interruption.
-
-    A line is the JSON list of the key's parts and the answer's fields. A key says all that the answer depends
-    on: the network's weights by their SHA-256 and the video, so that lines of other weights are passed over.
+    A line is the JSON list of the key's parts and the prediction's fields. Keys hold the SHA-256 of the weights,
+    so that lines of other weights are never returned.
 
     Args:
         path: the file; its folder must exist.
-        kind: the dataclass of the answers, whose fields JSON can hold.
+        kind: the dataclass of the predictions, whose fields JSON can hold.
     """
 
-    def __init__(self, path: Path, kind: type[A]) -> None:
+    def __init__(self, path: Path, kind: type[P]) -> None:
         self.path = path
-        self._answers: dict[Key, A] = {}
+        self._predictions: dict[Key, P] = {}
         n_fields = len(dataclasses.fields(kind))  # type: ignore[arg-type]
         for values in read_json_lines(path):
-            with suppress(ValueError, TypeError):  # not a line of these answers
-                self._answers[tuple(values[:-n_fields])] = kind(*values[-n_fields:])
+            with suppress(ValueError, TypeError):  # a line of something else
+                self._predictions[tuple(values[:-n_fields])] = kind(*values[-n_fields:])
 
-    def get(self, key: Key) -> A | None:
-        """The answer, if it was given already."""
-        return self._answers.get(key)
+    def get(self, key: Key) -> P | None:
+        """The prediction; None if there is none yet."""
+        return self._predictions.get(key)
 
-    def add(self, answers: Iterable[tuple[Key, A]]) -> None:
-        """Keep some answers."""
+    def add(self, predictions: Iterable[tuple[Key, P]]) -> None:
+        """Keep some predictions."""
         lines = []
-        for key, answer in answers:
-            self._answers[key] = answer
-            lines.append(json.dumps([*key, *dataclasses.astuple(answer)]) + "\n")  # type: ignore[call-overload]
+        for key, prediction in predictions:
+            self._predictions[key] = prediction
+            lines.append(json.dumps([*key, *dataclasses.astuple(prediction)]) + "\n")  # type: ignore[call-overload]
         with self.path.open("a") as file:
             file.write("".join(lines))
+
+
+def check_output(network: Any) -> None:
+    """Refuse a network whose outputs are not scores of classes that exclude each other.
+
+    Raises:
+        ValueError: saying what they are.
+    """
+    output = getattr(network, "output", "logits")
+    if output not in ("logits", "probabilities"):
+        raise ValueError(
+            "accuracy needs a network that gives logits or probabilities of classes that exclude each other; its "
+            f"output is {output or 'not known'}. Set output=logits or output=probabilities if it does."
+        )
+
+
+def probabilities(network: Any, outputs: Tensor) -> Tensor:
+    """Class probabilities, float64 (B, K), from the outputs (B, K) of a network that `check_output` accepts."""
+    outputs = outputs.double()
+    return outputs if getattr(network, "output", "logits") == "probabilities" else outputs.softmax(-1)

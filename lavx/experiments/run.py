@@ -194,7 +194,11 @@ class Cell:
             except KeyboardInterrupt:
                 return self._interrupted(state)
             state.close()
-            return print_table(folder, self.asked.names, videos)
+            return self.finish()
+
+    def finish(self) -> int:
+        """Say how the cell ended; returns the exit status."""
+        return print_table(self.asked.folder, self.asked.names, self.asked.videos)
 
     def _done(self, video: Video) -> bool:
         folder = self.asked.folder
@@ -261,15 +265,19 @@ class Cell:
         )
 
     def _announce(self, clip: ScoredClip) -> None:
-        """Say once what a slow network has ahead of it, judged by its first forward pass."""
-        seconds = clip.stopwatch.seconds["inference"] / max(1, clip.n_passes)
+        """Say once what a slow network has ahead of it."""
+        if self._announced:
+            return
+        self._announced = True
         sampling = getattr(self.asked.method, "sampling", None)
-        n_samples = getattr(sampling, "n_samples", 0) + 2 * self.asked.metric.n_steps
-        if not self._announced and n_samples * seconds > _LONG:
-            self._announced = True
+        n_passes = getattr(sampling, "n_samples", 0) + 2 * self.asked.metric.n_steps
+        seconds = clip.stopwatch.seconds["inference"] / clip.n_passes
+        if n_passes * seconds > _LONG:
+            seconds = clip.time_pass()  # the first one warms up, and may take a hundred times as long
+        if n_passes * seconds > _LONG:
             print(
-                f"A forward pass took {seconds:.2g} s: about {n_samples:,} of them a video take "
-                f"{status.duration(n_samples * seconds)}. Finished ones are kept if the run is cut off.",
+                f"A forward pass takes {seconds:.2g} s: some {n_passes:,} of them a video, about "
+                f"{status.duration(n_passes * seconds)}. What is scored is kept if the run is cut off.",
                 flush=True,
             )
 

@@ -2,7 +2,7 @@
 
 Workers may be in other processes and on other machines: all that they share is the folder. Each holds a lock
 in its cell's `.workers/` while it lives and keeps `status.json` up to date; the operating system frees the lock
-however the process ends, so that a killed worker's cell is not taken for a running one.
+however the process ends, so that the cell of a killed worker does not look like a running one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from lavx.files import write_text
 STATUS = "status.json"
 _WORKERS = ".workers"
 _OTHERS = ("training", "evaluation")  # folders beside those of the datasets, that may hold files of the same names
-_STALE = 600  # seconds after which a half-written file is no one's, where no worker lives
+_STALE = 600  # seconds after which a half-written file may be deleted, where no worker lives
+_OLD_STATES = {"unusable": "invalid"}  # as lavx 0.1 called it
 FINISHED = ("done", "skipped")
 
 
@@ -47,7 +48,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def n_workers(folder: Path) -> int:
-    """How many workers are at work on a cell."""
+    """How many workers are running a cell."""
     alive = 0
     for file in (folder / _WORKERS).glob("*"):
         lock = FileLock(file)
@@ -104,7 +105,7 @@ class Record:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Be a worker of this cell."""
+        """Hold a lock in this cell for as long as this worker lives."""
         place = self.folder / _WORKERS
         place.mkdir(exist_ok=True)
         alive = n_workers(self.folder)
@@ -134,13 +135,13 @@ class Record:
         self.write("running")
 
     def close(self) -> None:
-        """Write what has become of the cell."""
+        """Write the final state of the cell."""
         done, failed, _ = counts(self.folder, self.ids)
         if done == len(self.ids):
             self.write("done")
         elif done + failed == len(self.ids):
             self.write("failed")
-        # Else other workers hold the rest, and the last of them writes the end.
+        # Else other workers are running the rest, and the last of them writes the final state.
 
     def write(self, state: str, error: str | None = None) -> None:
         """Write `status.json`."""
@@ -181,8 +182,8 @@ class Status:
 
     Attributes:
         cell: dataset, net and method as in the folder's path.
-        state: done, skipped (was done before this sweep), running, waiting (not begun), stopped (cut off with
-            videos left), failed, unusable (the request cannot be done) or partial (no status there).
+        state: done, skipped (was done before this sweep), running, waiting (not begun), stopped (interrupted
+            with videos left), failed, invalid (an invalid request) or partial (no `status.json`).
         done: videos explained.
         failed: videos that could not be.
         total: videos asked for; None where not known.
@@ -219,6 +220,7 @@ def status(root: Path, cell: tuple[str, str, str], since: str = "") -> Status:
     done, failed, reason = counts(folder, content.get("videos"))
     total = content.get("total")
     state = content.get("state", "partial" if folder.exists() else "waiting")
+    state = _OLD_STATES.get(state, state)
     workers = n_workers(folder)
     if workers:
         state = "running"
@@ -227,7 +229,7 @@ def status(root: Path, cell: tuple[str, str, str], since: str = "") -> Status:
         state = "done" if finished else "failed" if total == done + failed else "stopped"
     if state == "done" and content.get("updated", "") < since:
         state = "skipped"
-    error = (content.get("error") or reason) if state in ("failed", "unusable") else reason
+    error = (content.get("error") or reason) if state in ("failed", "invalid") else reason
     return Status(cell, state, done, failed, total, content.get("seconds_per_video"), workers, error)
 
 
@@ -243,7 +245,7 @@ def cells(root: Path) -> list[tuple[str, str, str]]:
 
 
 def _expected(cell: Status, all_cells: Sequence[Status]) -> float | None:
-    """Seconds a video: measured on this cell, else the mean of those most like it."""
+    """Seconds a video: measured on this cell, else the mean of the most similar ones."""
     if cell.seconds is not None:
         return cell.seconds
     _, net, method = cell.cell
@@ -273,7 +275,7 @@ def table(statuses: Sequence[Status]) -> str:
     for each in statuses:
         expected = _expected(each, statuses)
         left = ""
-        if each.remaining and each.state != "unusable":
+        if each.remaining and each.state != "invalid":
             unknown |= expected is None
             if expected is not None:
                 left_in_all += each.remaining * expected
@@ -294,7 +296,7 @@ def table(statuses: Sequence[Status]) -> str:
     workers = sum(s.workers for s in statuses)
     if left_in_all:
         at_work = f"with {workers} worker{'s' * (workers > 1)} at work" if workers else "for one worker"
-        more = " and what cannot be told yet" if unknown else ""
+        more = " and what cannot be estimated yet" if unknown else ""
         summary += f" Left: about {duration(left_in_all / max(1, workers))}{more} {at_work}."
     lines.append(summary)
     for each in statuses:
@@ -304,13 +306,13 @@ def table(statuses: Sequence[Status]) -> str:
 
 
 def exit_status(statuses: Sequence[Status], others: Sequence[int] = ()) -> int:
-    """0 where nothing is amiss, 2 where nothing could be done at all, else 1.
+    """0 where all went well, 2 where every request was invalid, else 1.
 
     Args:
-        statuses: of the cells; one that other workers are at work on is not amiss.
+        statuses: of the cells; one that other workers are running counts as well.
         others: exit statuses of jobs that ran in this process.
     """
-    codes = {"done": 0, "skipped": 0, "running": 0, "unusable": 2}
+    codes = {"done": 0, "skipped": 0, "running": 0, "invalid": 2}
     every = [codes.get(each.state, 1) for each in statuses] + list(others)
     if every and all(code == 2 for code in every):
         return 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import queue
 import threading
 import time
@@ -11,6 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+
+from lavx import checks
 
 logger = logging.getLogger(__name__)
 
@@ -35,14 +36,10 @@ class Calls:
     """
 
     def __init__(self, name: str, timeout: float | None = None, retries: int = 0, backoff: float = 1.0) -> None:
-        if timeout is not None and not (_is_number(timeout) and timeout > 0):
-            raise ValueError(f"timeout must be seconds above 0, or None for no limit, got {timeout!r}.")
-        if not isinstance(retries, int) or isinstance(retries, bool) or retries < 0:
-            raise ValueError(f"retries must be a whole number from 0, got {retries!r}.")
-        if not (_is_number(backoff) and backoff >= 0):
-            raise ValueError(f"backoff must be seconds from 0, got {backoff!r}.")
         self.name = name
-        self._timeout, self._retries, self._backoff = timeout, retries, backoff
+        self._timeout = None if timeout is None else checks.positive("timeout", timeout)
+        self._retries = checks.whole("retries", retries, least=0)
+        self._backoff = checks.at_least("backoff", backoff)
 
     def __call__(self, function: Callable[[Any], Any], argument: Any) -> Any:
         """What the function answers. Lack of memory is passed on at once, for it asks for smaller batches.
@@ -105,7 +102,3 @@ class Calls:
 
 class _TooSlow(Exception):
     """A call took longer than it may."""
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -159,8 +159,8 @@ def _read_torch(path: Path, trust_checkpoint: bool) -> Any:
 
 def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     try:
-        from safetensors import SafetensorError  # type: ignore[import-not-found]
-        from safetensors.torch import load_file  # type: ignore[import-not-found]
+        from safetensors import SafetensorError  # type: ignore[import-not-found, import-untyped]
+        from safetensors.torch import load_file  # type: ignore[import-not-found, import-untyped]
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(f"{path}: reading it needs a package: pip install safetensors") from error
     try:

@@ -124,7 +124,7 @@ class Onnx:
 def _open(path: Path, device: str) -> tuple[torch.device, Any]:
     """The device that is meant, and a session of onnxruntime there."""
     try:
-        import onnxruntime  # type: ignore[import-not-found]
+        import onnxruntime
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError('ONNX files need onnxruntime: pip install "lavx[onnx]"') from error
     there = "CUDAExecutionProvider" in onnxruntime.get_available_providers()

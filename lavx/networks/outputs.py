@@ -1,4 +1,4 @@
-"""What classifiers answer: checked each time, and told apart where nobody says what it is."""
+"""What classifiers answer, whatever they answer with: made a tensor of and checked each time."""
 
 from __future__ import annotations
 
@@ -8,13 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from lavx.types import OUTPUT_KINDS, OutputKind
-
-TOLERANCE = 1e-3
-"""How far probabilities may leave [0, 1], and their sum may be from 1: what half precision rounds."""
 
 
 def check_output(output: Any) -> OutputKind | None:
@@ -29,41 +25,6 @@ def check_output(output: Any) -> OutputKind | None:
         )
     kind: OutputKind | None = output
     return kind
-
-
-def detect_output(rows: Tensor | NDArray[Any]) -> OutputKind:
-    """Find out what a classifier answers, from its rows (2, K) of a clip and of its baseline.
-
-    Rows in [0, 1] that sum to 1 both times, each within `TOLERANCE`, are probabilities. Rows that leave [0, 1] are
-    logits. Anything between may be several things.
-
-    Raises:
-        ValueError: if it cannot be told: it asks for `output`.
-    """
-    values = torch.as_tensor(rows).double()
-    if values.ndim != 2 or 0 in values.shape:
-        raise ValueError(f"rows must be (B, K), a row a clip, got {tuple(values.shape)}.")
-    if not values.isfinite().all():
-        raise ValueError(
-            "the classifier answers NaN or infinite values, which say nothing of what its outputs are."
-        )
-    if values.shape[1] == 1:
-        raise ValueError(
-            "the classifier answers a single column, which may be anything: say output=multilabel for a "
-            "probability, output=multilabel_logits for a score before a sigmoid, or output=regression."
-        )
-    if values.min() < -TOLERANCE or values.max() > 1 + TOLERANCE:
-        return "logits"
-    if ((values.sum(1) - 1).abs() <= TOLERANCE).all():
-        return "probabilities"
-    raise ValueError(
-        f"the classifier answers values in [0, 1] that do not sum to 1 (but to {_numbers(values.sum(1))}), which "
-        "may be several things: say output=logits, output=probabilities or output=multilabel."
-    )
-
-
-def _numbers(values: Tensor) -> str:
-    return ", ".join(f"{float(value):.4g}" for value in values)
 
 
 def read_classes(classes: Sequence[str] | str | Path | None) -> tuple[str, ...] | None:
@@ -99,11 +60,6 @@ def _read_lines(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: is no text in UTF-8, one class name a line.") from error
     return [line.strip() for line in lines]
-
-
-def class_names(classes: Sequence[str] | None, n_classes: int) -> tuple[str, ...]:
-    """The names, or `class 0`, `class 1`, ... where nobody knows them."""
-    return tuple(f"class {index}" for index in range(n_classes)) if classes is None else tuple(classes)
 
 
 def pick(answer: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lavx import checks
 from lavx.networks import checkpoints
 from lavx.networks.allocator import keep_freed_memory
 from lavx.networks.batches import in_batches_of
@@ -148,13 +149,11 @@ class TorchModule:
 def _check_batch(batch: Any, form: ClipFormat) -> int | None:
     if batch is None:
         return None
-    if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
-        raise ValueError(f"batch must be a whole number above 0, or None for any, got {batch!r}.")
     if not form.batched:
         raise ValueError(
             f"layout={form.layout} has no B, so one clip at a time is given; leave out batch={batch}."
         )
-    return batch
+    return checks.whole("batch", batch)
 
 
 @contextlib.contextmanager

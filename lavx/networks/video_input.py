@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from lavx import video
+from lavx import checks, video
 from lavx.types import Clip, Frames, Geometry
 
 logger = logging.getLogger(__name__)
@@ -71,21 +71,21 @@ class VideoInput:
         name: str = "the network",
     ) -> None:
         self.name = name
-        self.n_frames = _whole(n_frames, "n_frames")
+        self.n_frames = checks.whole("n_frames", n_frames)
         self._sampling = _one_of(sampling, "sampling", get_args(Sampling))
         self._interpolation = _one_of(interpolation, "interpolation", get_args(Interpolation))
-        if not isinstance(antialias, bool):
-            raise ValueError(f"antialias must be True or False, got {antialias!r}.")
-        self._antialias = antialias and interpolation in ("bilinear", "bicubic")
+        self._antialias = checks.boolean("antialias", antialias) and interpolation in ("bilinear", "bicubic")
         self._round = (
             round if _one_of(crop_rounding, "crop_rounding", get_args(Rounding)) == "even" else math.floor
         )
-        self._resize = resize if resize is None or isinstance(resize, int) else _pair(resize, "resize")
-        if isinstance(self._resize, int):
-            _whole(self._resize, "resize")
+        self._resize: int | tuple[int, int] | None = None
+        if isinstance(resize, int):
+            self._resize = checks.whole("resize", resize)
+        elif resize is not None:
+            self._resize = _pair("resize", resize)
         if isinstance(crop, int):
-            crop = (_whole(crop, "crop"),) * 2
-        self._crop = None if crop is None else _pair(crop, "crop")
+            crop = (checks.whole("crop", crop),) * 2
+        self._crop = None if crop is None else _pair("crop", crop)
         self._stride, self._frame_rate = self._check_step(stride, frame_rate)
 
     def _check_step(self, stride: int | None, frame_rate: float | None) -> tuple[int, float | None]:
@@ -99,9 +99,8 @@ class VideoInput:
             raise ValueError(f"give stride or frame_rate, not both; got {stride} and {frame_rate}.")
         if self._sampling == "stride" and stride is None and frame_rate is None:
             raise ValueError("sampling=stride needs stride, a number of frames, or frame_rate.")
-        if frame_rate is not None and not (_is_number(frame_rate) and 0 < frame_rate < math.inf):
-            raise ValueError(f"frame_rate must be frames a second, above 0, got {frame_rate!r}.")
-        return 1 if stride is None else _whole(stride, "stride"), frame_rate
+        frame_rate = None if frame_rate is None else checks.positive("frame_rate", frame_rate)
+        return 1 if stride is None else checks.whole("stride", stride), frame_rate
 
     def read(self, path: str | Path, start: float | None = None, end: float | None = None) -> Clip:
         """Decode a video, or its seconds `start` to `end`, and cut out what the network sees of it.
@@ -213,26 +212,14 @@ def split_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str,
     return seeing, {key: value for key, value in options.items() if key not in own}
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _whole(value: Any, name: str) -> int:
-    """A whole number above 0, or a ValueError."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be a whole number above 0, got {value!r}.")
-    return value
-
-
-def _pair(value: Any, name: str) -> tuple[int, int]:
+def _pair(name: str, value: Any) -> tuple[int, int]:
     """(height, width), or a ValueError."""
     sizes = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else ()
-    whole = all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in sizes)
-    if len(sizes) != 2 or not whole:
+    if len(sizes) != 2 or not all(checks.is_whole(side) and side > 0 for side in sizes):
         raise ValueError(
             f"{name} must be pixels: one whole number above 0, (height, width) or None; got {value!r}."
         )
-    return sizes
+    return int(sizes[0]), int(sizes[1])
 
 
 def _one_of(value: Any, name: str, allowed: Sequence[str]) -> Any:

@@ -12,29 +12,31 @@ from pathlib import Path
 from lavx.errors import RequestError
 from lavx.report import claims, figures, page, tables
 from lavx.report.claims import Checked
-from lavx.report.study import FLOORS, METHODS, Study, read_study
+from lavx.report.study import CONTROLS, METHODS, Study, read_study
 
 
 @dataclass(frozen=True)
 class Report:
-    """What was made.
+    """The report that was written.
 
     Attributes:
         folder: where it lies.
         study: what it was made from.
         checked: the claims and their verdicts.
+        notes: what could not be drawn, why, and what to do about it.
     """
 
     folder: Path
     study: Study
     checked: list[Checked]
+    notes: list[str]
 
 
 def write_report(
     outputs: Path,
     name: str,
     nets: Sequence[str] = (),
-    methods: Sequence[str] = (*METHODS, *FLOORS),
+    methods: Sequence[str] = (*METHODS, *CONTROLS),
     panels: int | None = 3,
     embed: bool = False,
     seed: int = 0,
@@ -75,4 +77,4 @@ def write_report(
         raise RequestError(f"cannot write the report to {folder} ({error.strerror})") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return Report(folder, study, checked)
+    return Report(folder, study, checked, drawn.notes)

@@ -2,7 +2,7 @@
 
 Sources: Gaya-Morey et al. 2024, arXiv 2401.11796: "v1" is Local Agnostic Video Explanations, "v2" the second
 version, REVEX. Differences are paired: taken within the videos that all methods of a claim have, averaged over
-networks. One is inside the noise where its 95 % bootstrap interval contains 0.
+networks. One is not significant where its 95 % bootstrap interval contains 0.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from lavx.report.statistics import Estimate, estimate
-from lavx.report.study import FLOORS, METHODS, Study, blocks
-from lavx.report.tables import ALL, interval, number, part, rated, scope_title, scopes, timed, title
+from lavx.report.study import CONTROLS, METHODS, Study, blocks
+from lavx.report.tables import ALL, in_scope, interval, number, rated, scope_title, scopes, timed, title
 
 HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "not enough data"
+SIGNIFICANT, NOT_SIGNIFICANT = "significant", "not significant"
 LEADERS = ("lime", "kernel_shap", "rise")
 DELETION_ORDER = ("lime", "rise", "kernel_shap", "loco", "occlusion", "univariate")
 LEAST_VIDEOS = 5
@@ -24,12 +25,12 @@ LEAST_VIDEOS = 5
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a claim.
+    """The outcome of one claim.
 
     Attributes:
         status: `HOLDS`, `FAILS` or `UNKNOWN`.
         numbers: what that rests on.
-        noise: whether what decides lies inside the noise; empty where nothing was decided.
+        noise: whether the difference that decides is significant; empty where nothing was decided.
     """
 
     status: str
@@ -44,9 +45,9 @@ class Claim:
     Attributes:
         text: the sentence.
         source: who says so.
-        column: what it is about.
-        methods: those that have to be there.
-        check: the verdict from the blocks (a row a video, a column a method).
+        column: the metric that it is about.
+        methods: those that it compares; all of them are needed.
+        check: gives the verdict from the blocks (a row for each video, a column for each method).
     """
 
     text: str
@@ -72,7 +73,7 @@ def _means(found: pd.DataFrame, methods: Sequence[str] | None = None, digits: in
 
 def _noise(difference: Estimate, what: str, digits: int = 3) -> str:
     inside = difference.low <= 0 <= difference.high
-    return f"{'inside' if inside else 'outside'} the noise: {what} {interval(difference, digits)}"
+    return f"{NOT_SIGNIFICANT if inside else SIGNIFICANT}: {what} {interval(difference, digits)}"
 
 
 def _verdict(holds: bool, found: pd.DataFrame, noise: str, digits: int = 3) -> Verdict:
@@ -115,7 +116,7 @@ def _order(order: Sequence[str]) -> Callable[[pd.DataFrame, int], Verdict]:
         gaps = [estimate(found[b] - found[a], seed) for a, b in pairs]
         right = sum(gap.mean > 0 for gap in gaps)
         unsure = sum(gap.low <= 0 <= gap.high for gap in gaps)
-        noise = f"{right} of {len(pairs)} pairs stand as claimed; {unsure} pairs lie inside the noise"
+        noise = f"{right} of {len(pairs)} pairs are in the claimed order; {unsure} do not differ significantly"
         return _verdict(right == len(pairs), found[measured], noise)
 
     return check
@@ -145,8 +146,8 @@ def _below(limit: float) -> Callable[[pd.DataFrame, int], Verdict]:
     return check
 
 
-def _beat_floors(higher: bool) -> Callable[[pd.DataFrame, int], Verdict]:
-    """Every method is better than every floor, in the mean."""
+def _beat_controls(higher: bool) -> Callable[[pd.DataFrame, int], Verdict]:
+    """Every method is better than every control, in the mean."""
     return _lead(higher, METHODS)
 
 
@@ -169,10 +170,10 @@ CLAIMS: tuple[Claim, ...] = (
     Claim("The pointing game stays at or below 53 % for every method", "v2, abstract", "pointing_game", METHODS,
           _below(0.53)),
     Claim("IoU stays below 20 % for every method", "v2, abstract", "iou", METHODS, _below(0.2)),
-    Claim("Every method beats both floors in deletion", "lavx's own", "deletion_auc", (*METHODS, *FLOORS),
-          _beat_floors(False)),
-    Claim("Every method beats both floors in insertion", "lavx's own", "insertion_auc", (*METHODS, *FLOORS),
-          _beat_floors(True)),
+    Claim("Every method beats both controls in deletion", "lavx's own", "deletion_auc", (*METHODS, *CONTROLS),
+          _beat_controls(False)),
+    Claim("Every method beats both controls in insertion", "lavx's own", "insertion_auc", (*METHODS, *CONTROLS),
+          _beat_controls(True)),
 )  # fmt: skip
 
 
@@ -183,7 +184,9 @@ def check_claims(study: Study, seed: int = 0) -> list[Checked]:
     for claim in CLAIMS:
         table = tables.get(claim.column.split("_")[0], study.table)
         single = [scope for scope in scopes(study) if ALL not in scope]
-        alone = {scope: _checked(claim, None if table is None else part(table, scope), seed) for scope in single}
+        alone = {
+            scope: _checked(claim, None if table is None else in_scope(table, scope), seed) for scope in single
+        }
         checked.append(Checked(claim, _checked(claim, table, seed), alone))
     return checked
 

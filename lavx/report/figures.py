@@ -2,74 +2,24 @@
 
 from __future__ import annotations
 
-import colorsys
 import math
-import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from lavx.drawing.style import CURVE_COLORS, INK, SOFT, plain_axes
+from lavx.report.panels import Panels
+from lavx.report.plots import DPI, GRID, color, heading, new_figure, save
 from lavx.report.statistics import estimate
-from lavx.report.study import FLOORS, RATING, Metric, Study, ordered
-from lavx.report.tables import (
-    PARTS,
-    Ranking,
-    masked,
-    rated,
-    scope_title,
-    scopes,
-    timed,
-    title,
-    values,
-)
-from lavx.video import VideoError, probe, read_frames
+from lavx.report.study import CONTROLS, RATING, Metric, Study, ordered
+from lavx.report.tables import PARTS, Ranking, masked, rated, scope_title, scopes, timed, title, values
 
-DPI = 160
-_INK, _SOFT, _GRID = "#222222", "#666666", "#e2e2e2"
-# Okabe and Ito 2008: apart in every common color blindness.
-_COLORS = {"lime": "#009e73", "kernel_shap": "#0072b2", "rise": "#d55e00", "loco": "#cc79a7",
-           "univariate": "#e69f00", "occlusion": "#56b4e9", "random": "#9a9a9a", "center": "#5f5f5f"}  # fmt: skip
 _PARTS = {"segmentation": "#e69f00", "inference": "#0072b2", "explanation": "#009e73"}
-_GAMES = {"deletion": "#d55e00", "insertion": "#0072b2"}
 _MARKERS = {"lime": "o", "kernel_shap": "s", "rise": "^", "loco": "D", "univariate": "v", "occlusion": "P"}
-
-
-def color(method: str) -> str:
-    """The color that a method has in every figure."""
-    if method in _COLORS:
-        return _COLORS[method]
-    hue = zlib.crc32(method.encode()) / 2**32
-    return "#" + "".join(f"{round(255 * c):02x}" for c in colorsys.hls_to_rgb(hue, 0.42, 0.5))
-
-
-def save(figure: Figure, folder: Path, name: str) -> None:
-    """Write `<name>.png` and `<name>.pdf`, with nothing in them that changes from run to run."""
-    FigureCanvasAgg(figure).print_png(str(folder / f"{name}.png"), metadata={"Software": None})
-    fixed = {"CreationDate": None, "Producer": None, "Creator": None}
-    FigureCanvasPdf(figure).print_pdf(str(folder / f"{name}.pdf"), metadata=fixed)
-
-
-def _figure(width: float, height: float) -> Figure:
-    return Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout="constrained")
-
-
-def _plain(axes: Axes, sides: Sequence[str] = ("left", "bottom")) -> None:
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in sides)
-        spine.set_color("#aaaaaa")
-    axes.tick_params(labelsize=8, labelcolor=_SOFT, color="#aaaaaa", length=3)
-    axes.set_axisbelow(True)
-
-
-def _title(axes: Axes, words: str) -> None:
-    axes.set_title(words, loc="left", fontsize=9.5, color=_INK, parse_math=False)
 
 
 def _of(study: Study, dataset: str) -> list[tuple[str, str]]:
@@ -80,8 +30,8 @@ def draw_timings(study: Study, dataset: str) -> Figure:
     """Seconds a video as stacked bars, a panel a network."""
     chosen = _of(study, dataset)
     table = timed(study)
-    methods = [m for m in study.methods if m not in FLOORS]
-    figure = _figure(max(6.4, 3.3 * len(chosen) + 0.6), 1.1 + 0.36 * len(methods))
+    methods = [m for m in study.methods if m not in CONTROLS]
+    figure = new_figure(max(6.4, 3.3 * len(chosen) + 0.6), 1.1 + 0.36 * len(methods))
     panels = figure.subplots(1, len(chosen), squeeze=False, sharey=True)[0]
     for axes, scope in zip(panels, chosen, strict=True):
         starts = {m: 0.0 for m in methods}
@@ -95,15 +45,13 @@ def draw_timings(study: Study, dataset: str) -> Figure:
         longest = max(starts.values()) or 1.0
         for k, m in enumerate(methods):
             if starts[m]:
-                axes.text(
-                    starts[m] + 0.02 * longest, k, f"{starts[m]:.2f}", va="center", fontsize=7.5, color=_SOFT
-                )
+                axes.text(starts[m] + 0.02 * longest, k, f"{starts[m]:.2f}", va="center", fontsize=7.5, color=SOFT)
         axes.set_xlim(0, 1.16 * longest)
         axes.set_yticks(range(len(methods)), [title(m) for m in methods])
-        axes.set_xlabel("seconds a video", fontsize=8, color=_SOFT)
-        axes.xaxis.grid(color=_GRID, linewidth=0.6)
-        _title(axes, scope_title(scope))
-        _plain(axes)
+        axes.set_xlabel("seconds a video", fontsize=8, color=SOFT)
+        axes.xaxis.grid(color=GRID, linewidth=0.6)
+        heading(axes, scope_title(scope))
+        plain_axes(axes)
     panels[0].invert_yaxis()
     handles = [panels[0].barh(0, 0, color=_PARTS[name], label=name) for name in PARTS]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
@@ -113,10 +61,10 @@ def draw_timings(study: Study, dataset: str) -> Figure:
 def draw_bars(
     study: Study, dataset: str, metrics: Sequence[Metric], seed: int, table: pd.DataFrame | None = None
 ) -> Figure:
-    """Means with intervals, a row a metric, a column a network; the floors are gray and drawn through."""
+    """Means with intervals, a row a metric, a column a network; controls are gray, with a dashed line across."""
     chosen = _of(study, dataset)
     table = study.table if table is None else table
-    figure = _figure(max(6.4, 2.9 * len(chosen) + 0.5), 0.8 + 2.3 * len(metrics))
+    figure = new_figure(max(6.4, 2.9 * len(chosen) + 0.5), 0.8 + 2.3 * len(metrics))
     panels = figure.subplots(len(metrics), len(chosen), squeeze=False, sharey="row")
     for row, metric in zip(panels, metrics, strict=True):
         for axes, scope in zip(row, chosen, strict=True):
@@ -126,47 +74,47 @@ def draw_bars(
                 e = estimate(found[m], seed)
                 axes.bar(k, e.mean, width=0.72, color=color(m))
                 if e.n > 1:
-                    axes.plot([k, k], [e.low, e.high], color=_INK, linewidth=1.2)
-                if m in FLOORS:
+                    axes.plot([k, k], [e.low, e.high], color=INK, linewidth=1.2)
+                if m in CONTROLS:
                     axes.axhline(e.mean, color=color(m), linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
-            axes.set_xticks(range(len(names)), [title(m).removesuffix(" (floor)") for m in names], rotation=40,
+            axes.set_xticks(range(len(names)), [title(m).removesuffix(" (control)") for m in names], rotation=40,
                             ha="right", rotation_mode="anchor")  # fmt: skip
-            axes.yaxis.grid(color=_GRID, linewidth=0.6)
-            _title(axes, scope_title(scope))
-            _plain(axes)
+            axes.yaxis.grid(color=GRID, linewidth=0.6)
+            heading(axes, scope_title(scope))
+            plain_axes(axes)
         row[0].set_ylim(bottom=0)
         better = "higher" if metric.higher_is_better else "lower"
-        row[0].set_ylabel(f"{metric.title}\n({better} is better)", fontsize=8, color=_SOFT)
+        row[0].set_ylabel(f"{metric.title}\n({better} is better)", fontsize=8, color=SOFT)
     return figure
 
 
-def draw_minimal_masks(study: Study, dataset: str, game: str) -> Figure:
-    """Mean share of voxels over thresholds, and below it the share of videos that get there."""
+def draw_minimal_masks(study: Study, dataset: str, curve: str) -> Figure:
+    """Mean share of voxels over thresholds, and below it the share of videos that reach the threshold."""
     chosen = _of(study, dataset)
-    figure = _figure(max(6.4, 2.9 * len(chosen) + 0.5), 5.0)
+    figure = new_figure(max(6.4, 2.9 * len(chosen) + 0.5), 5.0)
     panels = figure.subplots(2, len(chosen), squeeze=False, sharey="row", sharex=True, height_ratios=(2.4, 1))
     thresholds = study.thresholds
-    columns = [f"mask_{game}_{t}" for t in thresholds]
+    columns = [f"mask_{curve}_{t}" for t in thresholds]
     x = [float(t) for t in thresholds]
     drawn: dict[str, object] = {}
     for upper, lower, scope in zip(panels[0], panels[1], chosen, strict=True):
         inside = masked(study, scope)
         for m in ordered(inside.method):
             own = inside[inside.method == m].reindex(columns=columns)
-            style = (0, (4, 2)) if m in FLOORS else "-"
-            marker = None if m in FLOORS else _MARKERS.get(m, "x")
-            look = dict(color=color(m), linewidth=1.4, linestyle=style, marker=marker, markersize=3.5)
-            drawn[m] = upper.plot(x, 100 * own.mean(), label=title(m), **look)[0]
-            lower.plot(x, 100 * own.notna().mean(), **look)
+            style = (0, (4, 2)) if m in CONTROLS else "-"
+            marker = None if m in CONTROLS else _MARKERS.get(m, "x")
+            line = dict(color=color(m), linewidth=1.4, linestyle=style, marker=marker, markersize=3.5)
+            drawn[m] = upper.plot(x, 100 * own.mean(), label=title(m), **line)[0]
+            lower.plot(x, 100 * own.notna().mean(), **line)
         lower.set_ylim(0, 104)
-        lower.set_xlabel("threshold \N{GREEK SMALL LETTER TAU}", fontsize=8, color=_SOFT)
-        _title(upper, scope_title(scope))
+        lower.set_xlabel("threshold \N{GREEK SMALL LETTER TAU}", fontsize=8, color=SOFT)
+        heading(upper, scope_title(scope))
         for axes in (upper, lower):
-            axes.grid(color=_GRID, linewidth=0.6)
-            _plain(axes)
+            axes.grid(color=GRID, linewidth=0.6)
+            plain_axes(axes)
     panels[0][0].set_ylim(bottom=0)  # after all is drawn: the row shares its axis
-    panels[0][0].set_ylabel("smallest share of voxels (%)\nmean over those reached", fontsize=8, color=_SOFT)
-    panels[1][0].set_ylabel("reached (%)", fontsize=8, color=_SOFT)
+    panels[0][0].set_ylabel("smallest share of voxels (%)\nmean over those reached", fontsize=8, color=SOFT)
+    panels[1][0].set_ylabel("reached (%)", fontsize=8, color=SOFT)
     handles = [drawn[m] for m in ordered(drawn)]
     figure.legend(
         handles=handles, loc="outside lower center", ncols=min(8, len(handles)), frameon=False, fontsize=8
@@ -175,7 +123,10 @@ def draw_minimal_masks(study: Study, dataset: str, game: str) -> Figure:
 
 
 def draw_ranks(found: Sequence[Ranking]) -> Figure:
-    """Critical-difference diagrams of one metric, one below the other: groups not told apart are joined."""
+    """Critical-difference diagrams of one metric, one below the other.
+
+    A bar joins methods that are not significantly different.
+    """
     heights = [
         1.2 + 0.2 * math.ceil(len(r.comparison.average) / 2) + 0.1 * len(r.comparison.groups) for r in found
     ]
@@ -205,14 +156,14 @@ def _rank_diagram(axes: Axes, r: Ranking, height: float) -> None:
         height - 0.16,
         f"{scope_title(r.scope)}   (n = {c.n})",
         fontsize=9,
-        color=_INK,
+        color=INK,
         va="center",
         parse_math=False,
     )
-    axes.plot([left, right], [line, line], color=_INK, linewidth=1)
+    axes.plot([left, right], [line, line], color=INK, linewidth=1)
     for rank in range(1, k + 1):
-        axes.plot([at(rank)] * 2, [line, line + 0.06], color=_INK, linewidth=1)
-        axes.text(at(rank), line + 0.08, str(rank), fontsize=7.5, color=_SOFT, ha="center", va="bottom")
+        axes.plot([at(rank)] * 2, [line, line + 0.06], color=INK, linewidth=1)
+        axes.text(at(rank), line + 0.08, str(rank), fontsize=7.5, color=SOFT, ha="center", va="bottom")
     if not math.isnan(c.difference):
         shown = min(c.difference, k - 1)
         y = height - 0.4
@@ -224,7 +175,7 @@ def _rank_diagram(axes: Axes, r: Ranking, height: float) -> None:
     for g, group in enumerate(c.groups):
         y = line - 0.1 - 0.1 * g
         ends = at(c.average[group[0]]) - 0.04, at(c.average[group[-1]]) + 0.04
-        axes.plot(ends, [y, y], color=_INK, linewidth=3, solid_capstyle="round")
+        axes.plot(ends, [y, y], color=INK, linewidth=3, solid_capstyle="round")
     half = math.ceil(k / 2)
     for position, name in enumerate(names):
         is_left = position < half
@@ -234,83 +185,29 @@ def _rank_diagram(axes: Axes, r: Ranking, height: float) -> None:
         axes.plot([x, x, end], [line, y, y], color=color(name), linewidth=1.1)
         axes.plot(x, line, "o", color=color(name), markersize=4)
         words = f"{title(name)}  {c.average[name]:.2f}" if is_left else f"{c.average[name]:.2f}  {title(name)}"
-        axes.text(end + (-0.06 if is_left else 0.06), y, words, fontsize=8, color=_INK, va="center",
+        axes.text(end + (-0.06 if is_left else 0.06), y, words, fontsize=8, color=INK, va="center",
                   ha="right" if is_left else "left", parse_math=False)  # fmt: skip
 
 
-def draw_panel(study: Study, dataset: str, net: str, video_id: str) -> Figure | None:
-    """The appendix's panel of one video: middle frame, explanation and both curves, a row a method."""
-    rows = []
-    for method in study.methods:
-        key = (dataset, net, method, video_id)
-        if key in study.places:
-            pair = _middle(study.places[key])
-            if pair is not None:
-                rows.append((method, pair, study.curves[key]))
-    if not rows:
-        return None
-    image = rows[0][1][0]
-    width = min(2.2, 1.25 * image.shape[1] / image.shape[0])
-    figure = _figure(1.0 + 2 * width + 5.2, 0.55 + 1.35 * len(rows))
-    panels = figure.subplots(len(rows), 4, squeeze=False, width_ratios=(width, width, 2.4, 2.4))
-    own = study.table[
-        (study.table.dataset == dataset) & (study.table.net == net) & (study.table.video_id == video_id)
-    ]
-    scores = own.set_index("method").score
-    for k, (method, (frame, overlay), curves) in enumerate(rows):
-        for axes, shown in zip(panels[k][:2], (frame, overlay), strict=True):
-            axes.imshow(shown, interpolation="nearest")
-            axes.set_xticks([])
-            axes.set_yticks([])
-            _plain(axes, ())
-        panels[k][0].set_ylabel(
-            title(method).replace(" (floor)", "\n(floor)"), fontsize=8.5, color=_INK, parse_math=False
-        )
-        for axes, game in zip(panels[k][2:], _GAMES, strict=True):
-            x, y = np.asarray(curves[game].fractions), np.asarray(curves[game].scores)
-            axes.plot(100 * x, y, color=_GAMES[game], linewidth=1.4)
-            axes.fill_between(100 * x, y, color=_GAMES[game], alpha=0.13, linewidth=0)
-            axes.axhline(scores[method], color=_SOFT, linewidth=0.7, linestyle=(0, (4, 3)))
-            axes.set_xlim(0, 100)
-            axes.set_ylim(0, 1.02)
-            axes.set_yticks([0, 0.5, 1])
-            high = game == "deletion"
-            axes.text(0.97, 0.92 if high else 0.08, f"AUC {np.trapezoid(y, x):.3f}", transform=axes.transAxes,
-                      ha="right", va="top" if high else "bottom", fontsize=7.5, color=_INK)  # fmt: skip
-            axes.grid(color=_GRID, linewidth=0.6)
-            _plain(axes)
-            if k < len(rows) - 1:
-                axes.set_xticklabels([])
-    for axes, words in zip(panels[0], ("middle frame", "explanation", "deletion", "insertion"), strict=True):
-        _title(axes, words)
-    for axes, verb in zip(panels[-1][2:], ("removed", "inserted"), strict=True):
-        axes.set_xlabel(f"voxels {verb} (%)", fontsize=8, color=_SOFT)
-    return figure
+@dataclass
+class Figures:
+    """What was drawn.
+
+    Attributes:
+        sections: for each part of the report, the (name, caption) of its figures.
+        notes: what could not be drawn, why, and what to do about it, in sentences.
+    """
+
+    sections: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
-def _middle(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
-    """The middle frame of clip and overlay, out of the overlay video, in which they lie side by side."""
-    file = folder / "overlay.mp4"
-    try:
-        info = probe(file)
-        frame = read_frames(file, [info.n_frames // 2])[0]
-        with np.load(folder / "explanation.npz") as stored:
-            _, height, width = stored["heatmap"].shape
-    except (OSError, VideoError, KeyError):
-        return None
-    # Frames are enlarged by a whole number, the gap between them is small, odd sizes are padded by one pixel.
-    factor = min(frame.shape[0] // height, frame.shape[1] // (2 * width))
-    if factor < 1:
-        return None
-    right = frame.shape[1] - frame.shape[1] % factor if factor > 1 else frame.shape[1]
-    gap = right - 2 * width * factor
-    tall = height * factor
-    return frame[:tall, : width * factor], frame[:tall, width * factor + gap :][:, : width * factor]
+Drawn = tuple[str, str, str, Figure]  # section, name, caption, figure
 
 
 def all_figures(
     study: Study, found: Sequence[Ranking], folder: Path, n_panels: int | None, seed: int = 0
-) -> dict[str, list[tuple[str, str]]]:
+) -> Figures:
     """Draw every figure into `folder`.
 
     Args:
@@ -319,62 +216,57 @@ def all_figures(
         folder: where to; it is there.
         n_panels: most videos of each dataset and network that get a panel; None for all.
         seed: of the intervals.
-
-    Returns:
-        For each part of the report, the (name, caption) of its figures.
     """
-    made: dict[str, list[tuple[str, str]]] = {}
-
-    def keep(section: str, name: str, caption: str, figure: Figure | None) -> None:
-        if figure is not None:
+    made = Figures()
+    panels = Panels(study)
+    datasets = sorted(set(study.table.dataset))
+    parts = [*(_of_dataset(study, dataset, seed) for dataset in datasets), _of_ranks(found),
+             _of_videos(study, panels, n_panels)]  # fmt: skip
+    for part in parts:
+        for section, name, caption, figure in part:
             save(figure, folder, name)
-            made.setdefault(section, []).append((name, caption))
+            made.sections.setdefault(section, []).append((name, caption))
+    made.notes = panels.notes()
+    return made
 
-    games = [m for m in study.metrics if m.key.endswith("_auc")]
+
+def _of_dataset(study: Study, dataset: str, seed: int) -> Iterator[Drawn]:
+    curves = [m for m in study.metrics if m.key.endswith("_auc")]
     others = [m for m in study.metrics if not m.key.endswith("_auc")]
     scores = rated(study)
-    for dataset in sorted(set(study.table.dataset)):
-        keep(
-            "auc",
-            f"auc_{dataset}",
-            f"{dataset}: areas under the curves, mean and 95 % interval; the floors as dashed lines",
-            draw_bars(study, dataset, games, seed),
-        )
-        if others:
-            keep(
-                "further",
-                f"further_metrics_{dataset}",
-                f"{dataset}: further metrics, mean and 95 % interval",
-                draw_bars(study, dataset, others, seed),
-            )
-        for game in _GAMES:
-            keep(
-                "masks",
-                f"minimal_masks_{game}_{dataset}",
-                f"{dataset}: minimal masks of {game}",
-                draw_minimal_masks(study, dataset, game),
-            )
-        if scores is not None and dataset in set(scores.dataset):
-            keep(
-                "ratings",
-                f"user_scores_{dataset}",
-                f"{dataset}: user scores, mean and 95 % interval",
-                draw_bars(study, dataset, [RATING], seed, scores),
-            )
-        keep("timings", f"timings_{dataset}", f"{dataset}: seconds a video by part", draw_timings(study, dataset))
+    caption = f"{dataset}: areas under the curves, mean and 95 % interval; the controls as dashed lines"
+    yield "auc", f"auc_{dataset}", caption, draw_bars(study, dataset, curves, seed)
+    if others:
+        caption = f"{dataset}: further metrics, mean and 95 % interval"
+        yield "further", f"further_metrics_{dataset}", caption, draw_bars(study, dataset, others, seed)
+    for curve in CURVE_COLORS:
+        caption = f"{dataset}: minimal masks of {curve}"
+        yield "masks", f"minimal_masks_{curve}_{dataset}", caption, draw_minimal_masks(study, dataset, curve)
+    if scores is not None and dataset in set(scores.dataset):
+        caption = f"{dataset}: user scores, mean and 95 % interval"
+        yield "ratings", f"user_scores_{dataset}", caption, draw_bars(study, dataset, [RATING], seed, scores)
+    yield "timings", f"timings_{dataset}", f"{dataset}: seconds a video by part", draw_timings(study, dataset)
+
+
+def _of_ranks(found: Sequence[Ranking]) -> Iterator[Drawn]:
     for key in dict.fromkeys(r.metric.key for r in found):
         own = [r for r in found if r.metric.key == key]
-        # With the floors where they are there.
-        shown = [r for r in own if r.floors or not any(o.floors and o.scope == r.scope for o in own)]
+        # With the controls where there are any.
+        shown = [r for r in own if r.controls or not any(o.controls and o.scope == r.scope for o in own)]
         shown = [r for r in shown if not math.isnan(r.comparison.p)]
         if shown:
-            caption = f"{shown[0].metric.title}: average ranks; joined methods are not told apart (Nemenyi, 0.05)"
-            keep("ranks", f"ranks_{key.replace('.', '_')}", caption, draw_ranks(shown))
+            note = "joined methods are not significantly different (Nemenyi, 0.05)"
+            caption = f"{shown[0].metric.title}: average ranks; {note}"
+            yield "ranks", f"ranks_{key.replace('.', '_')}", caption, draw_ranks(shown)
+
+
+def _of_videos(study: Study, panels: Panels, n_panels: int | None) -> Iterator[Drawn]:
     for (dataset, net), inside in study.table.groupby(["dataset", "net"]):
-        counts = inside[~inside.method.isin(FLOORS)].groupby("video_id").size()
+        counts = inside[~inside.method.isin(CONTROLS)].groupby("video_id").size()
         videos = list(counts.sort_values(ascending=False, kind="stable").index[:n_panels])
         for video in sorted(videos or sorted(set(inside.video_id))[:n_panels]):
-            name = f"panel_{dataset}_{net}_{study.places[next(k for k in study.places if k[3] == video)].name}"
+            place = next(place for key, place in study.places.items() if key[3] == video)
             caption = f"{dataset} / {net} / {video}: middle frame, explanation and both curves"
-            keep("panels", name, caption, draw_panel(study, str(dataset), str(net), str(video)))
-    return made
+            figure = panels.draw(str(dataset), str(net), str(video))
+            if figure is not None:
+                yield "panels", f"panel_{dataset}_{net}_{place.name}", caption, figure

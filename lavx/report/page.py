@@ -15,9 +15,10 @@ from markupsafe import Markup
 from PIL import Image
 
 from lavx.experiments.status import cell_files
-from lavx.report.claims import FAILS, HOLDS, UNKNOWN, Checked, alone
-from lavx.report.figures import DPI
-from lavx.report.study import FLOORS, KEYS, Study
+from lavx.report.claims import FAILS, HOLDS, NOT_SIGNIFICANT, UNKNOWN, Checked, alone
+from lavx.report.figures import Figures
+from lavx.report.plots import DPI
+from lavx.report.study import CONTROLS, KEYS, Study
 from lavx.report.tables import ALL, Table, number, scope_title, scopes, title, values
 
 _HERE = Path(__file__).parent
@@ -31,12 +32,12 @@ _SECTIONS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     ("masks", "Minimal masks", ("minimal_masks_deletion", "minimal_masks_insertion"), ""),
     ("further", "Further metrics", ("further_metrics",),
      "Average drop and increase keep only what the heatmap shows; pointing game, IoU and energy compare it with "
-     "the known truth, where the dataset has one."),
+     "the ground truth, where the dataset has one."),
     ("ratings", "User scores", ("user_scores",), ""),
     ("timings", "Timings", ("timings", "stages"), ""),
     ("ranks", "Ranks and tests", ("average_ranks", "tests"),
      "In the diagrams, 1 is best; a bar joins methods whose average ranks differ by less than the critical "
-     "difference (CD): they are not told apart."),
+     "difference (CD): they are not significantly different."),
     ("panels", "Panels", (), ""),
 )  # fmt: skip
 _FOLDED = {"ranks": 2, "panels": 1}  # sections whose figures can be folded away, and how many are open at first
@@ -66,13 +67,14 @@ class _Section:
     figures: list[_Figure]
     n_open: int | None
     tables: list[dict[str, Any]]
+    notes: list[str]
 
 
 def draw_page(
     study: Study,
     made: Sequence[Table],
     checked: Sequence[Checked],
-    drawn: Mapping[str, Sequence[tuple[str, str]]],
+    drawn: Figures,
     folder: Path,
     embed: bool,
 ) -> str:
@@ -82,7 +84,7 @@ def draw_page(
         study: the results.
         made: the tables.
         checked: the claims.
-        drawn: figures by section, (name, caption), lying in `folder`/figures.
+        drawn: the figures, lying in `folder`/figures.
         folder: the report's folder.
         embed: put overlays and panels into the page; otherwise they are linked, relative to it.
     """
@@ -98,7 +100,7 @@ def draw_page(
         failures=study.failures,
         counts=_counts(checked),
         claims=[_claim(item) for item in checked],
-        sections=[section for section in sections if section.figures or section.tables],
+        sections=[section for section in sections if section.figures or section.tables or section.notes],
         coverage=tables["coverage"],
         made_from=_made_from(study),
         entries=_entries(study, embed),
@@ -125,15 +127,16 @@ def _template() -> jinja2.Template:
 def _section(
     folder: Path,
     row: tuple[str, str, tuple[str, ...], str],
-    drawn: Mapping[str, Sequence[tuple[str, str]]],
+    drawn: Figures,
     tables: Mapping[str, dict[str, Any]],
     embed: bool,
 ) -> _Section:
     key, heading, names, intro = row
     embedded = embed or key != "panels"  # which are many
-    figures = [_figure(folder, name, caption, embedded) for name, caption in drawn.get(key, ())]
+    figures = [_figure(folder, name, caption, embedded) for name, caption in drawn.sections.get(key, ())]
     shown = [tables[name] for name in names if name in tables]
-    return _Section(key, heading, intro, figures, _FOLDED.get(key), shown)
+    notes = drawn.notes if key == "panels" else []
+    return _Section(key, heading, intro, figures, _FOLDED.get(key), shown, notes)
 
 
 def _tiles(study: Study) -> list[tuple[str, str, str]]:
@@ -144,12 +147,12 @@ def _tiles(study: Study) -> list[tuple[str, str, str]]:
         ("explanations", str(len(table)), f"{n_cells} cells"),
         ("videos", str(n_videos), ", ".join(datasets)),
         ("networks", str(len(nets)), ", ".join(title(n) for n in nets)),
-        ("methods", str(len([m for m in study.methods if m not in FLOORS])), _floors(study)),
+        ("methods", str(len([m for m in study.methods if m not in CONTROLS])), _controls(study)),
     ]
     scope = scopes(study)[0]
     for metric in study.metrics[:2]:
         found = values(study, table, scope, metric.key)
-        means = {m: float(v.mean()) for m, v in found.items() if m not in FLOORS and len(v)}
+        means = {m: float(v.mean()) for m, v in found.items() if m not in CONTROLS and len(v)}
         if means:
             best = (max if metric.higher_is_better else min)(means, key=lambda m: means[m])
             better = "highest" if metric.higher_is_better else "lowest"
@@ -158,9 +161,9 @@ def _tiles(study: Study) -> list[tuple[str, str, str]]:
     return tiles
 
 
-def _floors(study: Study) -> str:
-    floors = [m for m in study.methods if m in FLOORS]
-    return f"and {len(floors)} floors" if floors else "no floors"
+def _controls(study: Study) -> str:
+    n = len([m for m in study.methods if m in CONTROLS])
+    return f"and {n} control{'s' * (n > 1)}" if n else "no controls"
 
 
 def _counts(checked: Sequence[Checked]) -> str:
@@ -170,10 +173,10 @@ def _counts(checked: Sequence[Checked]) -> str:
 
 def _claim(item: Checked) -> dict[str, Any]:
     verdict = item.verdict
-    inside = " (inside the noise)" if verdict.noise.startswith("inside") else ""
+    significance = " (not significant)" if verdict.noise.startswith(NOT_SIGNIFICANT) else ""
     return {
         "kind": _STATUS[verdict.status],
-        "verdict": f"{verdict.status}{inside}",
+        "verdict": f"{verdict.status}{significance}",
         "text": item.claim.text,
         "source": item.claim.source,
         "lines": [line for line in (verdict.numbers, verdict.noise) if line],

@@ -20,7 +20,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean and how sure it is.
+    """A mean and its interval.
 
     Attributes:
         n: values.
@@ -65,7 +65,7 @@ def friedman(blocks: NDArray[np.floating]) -> tuple[float, float] | None:
 
 
 def nemenyi(n_methods: int, n_blocks: int, alpha: float = 0.05) -> float:
-    """Critical difference of average ranks: those of two methods that differ by less are alike."""
+    """Critical difference of average ranks; two that differ by less are not significantly different."""
     q = stats.studentized_range.ppf(1 - alpha, n_methods, math.inf) / math.sqrt(2)
     return float(q * math.sqrt(n_methods * (n_methods + 1) / (6 * n_blocks)))
 
@@ -94,7 +94,7 @@ class Comparison:
         statistic: Friedman's chi-squared; NaN where the test does not apply.
         p: its p-value.
         difference: Nemenyi's critical difference at 0.05; NaN likewise.
-        groups: methods that it does not tell apart.
+        groups: of methods that are not significantly different.
     """
 
     n: int

@@ -15,7 +15,7 @@ from lavx.experiments.record import CurvePoints, NewerVersionError, VideoRecord,
 from lavx.experiments.status import cell_files
 
 METHODS = ("lime", "kernel_shap", "rise", "loco", "univariate", "occlusion")
-FLOORS = ("random", "center")
+CONTROLS = ("random", "center")
 KEYS = ["dataset", "net", "method", "video_id"]
 RATING_COLUMNS = ("rater", *KEYS, "score")
 
@@ -57,8 +57,8 @@ class Study:
         name: of the run.
         folder: `<outputs>/<name>`.
         table: a row for each explained video of each cell: dataset, net, method, video_id, the metrics that
-            its `metrics.json` holds, `seconds_<stage>`, `mask_<game>_<threshold>` (NaN where never reached).
-        curves: the games' curves by (dataset, net, method, video_id).
+            its `metrics.json` holds, `seconds_<stage>`, `mask_<curve>_<threshold>` (NaN where never reached).
+        curves: the deletion and insertion curves by (dataset, net, method, video_id).
         places: the folder of each video's results by the same key.
         coverage: a row for each cell of the expected grid: done, failed, missing.
         missing: what is not there, in sentences.
@@ -78,7 +78,7 @@ class Study:
 
     @property
     def methods(self) -> list[str]:
-        """Those that have results: the study's six, then others, then the floors."""
+        """Those that have results: the study's six, then others, then the controls."""
         return ordered(self.table.method)
 
     @property
@@ -96,12 +96,12 @@ class Study:
 def ordered(methods: Any) -> list[str]:
     """Methods in the order in which they are always shown."""
     present = set(methods)
-    others = sorted(present - set(METHODS) - set(FLOORS))
-    return [m for m in METHODS if m in present] + others + [m for m in FLOORS if m in present]
+    others = sorted(present - set(METHODS) - set(CONTROLS))
+    return [m for m in METHODS if m in present] + others + [m for m in CONTROLS if m in present]
 
 
 def read_study(
-    outputs: Path, name: str, nets: Sequence[str] = (), methods: Sequence[str] = (*METHODS, *FLOORS)
+    outputs: Path, name: str, nets: Sequence[str] = (), methods: Sequence[str] = (*METHODS, *CONTROLS)
 ) -> Study:
     """Read a run.
 
@@ -241,9 +241,9 @@ def complete(table: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
 def comparable(table: pd.DataFrame, column: str, methods: Sequence[str]) -> list[str]:
     """The methods with a number for at least half of the (dataset, net, video) that the fullest one has.
 
-    One that has only begun would leave hardly any video to compare the others on. The floors, which are done
-    in no time, set no measure.
+    One that has only begun would leave hardly any video to compare the others on. The controls, which cost
+    almost nothing and so may be far ahead, are not counted.
     """
     counts = table[table.method.isin(methods) & table[column].notna()].groupby("method").size()
-    fullest = max((n for m, n in counts.items() if m not in FLOORS), default=counts.max() if len(counts) else 0)
+    fullest = max((n for m, n in counts.items() if m not in CONTROLS), default=counts.max() if len(counts) else 0)
     return [m for m in methods if m in counts and counts[m] * 2 >= fullest]

@@ -11,10 +11,11 @@ from pathlib import Path
 import pandas as pd
 
 from lavx.report.statistics import Comparison, Estimate, compare, estimate
-from lavx.report.study import FLOORS, RATING, Metric, Study, blocks, comparable, complete, ordered
+from lavx.report.study import CONTROLS, RATING, Metric, Study, blocks, comparable, complete, ordered
 
 ALL = "all"
-# The paper's three parts. Decoding, drawing and judging are the same for every method and belong to none.
+# The paper's three parts. Decoding, metrics and visualization are the same for every method
+# and belong to none.
 PARTS = {
     "segmentation": ("segmentation",),
     "inference": ("inference",),
@@ -27,8 +28,8 @@ NAMES = {
     "loco": "LOCO",
     "univariate": "Univariate",
     "occlusion": "Occlusion",
-    "random": "random (floor)",
-    "center": "center (floor)",
+    "random": "random (control)",
+    "center": "center (control)",
     "timesformer": "TimeSformer",
     "tanet": "TANet",
     "tpn": "TPN",
@@ -48,12 +49,12 @@ class Table:
     Attributes:
         name: of its files.
         title: one line.
-        note: what one has to know to read it.
+        note: how to read it.
         frame: all numbers, for the CSV.
         columns: headings of the text.
         rows: cells of the text.
         bold: (row, column) of the best entries.
-        breaks: rows that begin a new part.
+        breaks: rows that begin a new group.
         numeric: how many of the last columns are aligned as numbers.
     """
 
@@ -153,7 +154,7 @@ def scopes(study: Study) -> list[tuple[str, str]]:
     ]
 
 
-def part(table: pd.DataFrame, scope: tuple[str, str]) -> pd.DataFrame:
+def in_scope(table: pd.DataFrame, scope: tuple[str, str]) -> pd.DataFrame:
     """The rows of a table that belong to a scope."""
     for column, value in zip(("dataset", "net"), scope, strict=True):
         if value != ALL:
@@ -174,7 +175,7 @@ def values(study: Study, table: pd.DataFrame, scope: tuple[str, str], column: st
     On one network: all that there are. Over several: one a video, of videos that every method has, so that no
     method is better for having easier ones.
     """
-    inside = part(table, scope)
+    inside = in_scope(table, scope)
     if column not in inside:
         return {}
     if ALL not in scope:
@@ -212,7 +213,7 @@ def _wide(
         breaks.add(len(rows))
         best: dict[str, float] = {}
         for column, (_, higher) in columns.items():
-            means = inside[(inside.metric == column) & ~inside.method.isin(FLOORS)]["mean"]
+            means = inside[(inside.metric == column) & ~inside.method.isin(CONTROLS)]["mean"]
             if higher is not None and means.nunique() > 1:
                 best[column] = means.max() if higher else means.min()
         for method in ordered(inside.method):
@@ -226,7 +227,7 @@ def _wide(
             for column in columns:
                 if column in own.index:
                     e = Estimate(*own.loc[column, ["n", "mean", "low", "high"]])
-                    if column in best and e.mean == best[column] and method not in FLOORS:
+                    if column in best and e.mean == best[column] and method not in CONTROLS:
                         bold.add((len(rows), len(row)))
                     row.append(interval(e, digits))
                 else:
@@ -238,7 +239,7 @@ def _wide(
 
 _SHARED = (
     "Mean and 95 % bootstrap interval. Over several networks each video counts once, averaged over those on "
-    "which every method has it. Floors are heatmaps that know nothing of the network."
+    "which every method has it. Controls are heatmaps that ignore the network."
 )
 
 
@@ -284,13 +285,13 @@ def stages(study: Study, seed: int) -> Table:
 
 def masked(study: Study, scope: tuple[str, str]) -> pd.DataFrame:
     """The rows that minimal masks are told from: over several networks, those that every method has."""
-    inside = part(study.table, scope)
+    inside = in_scope(study.table, scope)
     if ALL not in scope:
         return inside
     return complete(inside, comparable(inside, "score", study.methods))
 
 
-def minimal_masks(study: Study, game: str, seed: int) -> Table:
+def minimal_masks(study: Study, curve: str, seed: int) -> Table:
     """Smallest fraction of voxels that decides: share of videos that get there, and the mean over those."""
     rows: list[tuple[object, ...]] = []
     text: list[list[str]] = []
@@ -302,11 +303,13 @@ def minimal_masks(study: Study, game: str, seed: int) -> Table:
             own = inside[inside.method == method]
             line = [scope_title(scope), title(method), str(len(own))]
             for t in study.thresholds:
-                column = f"mask_{game}_{t}"
+                column = f"mask_{curve}_{t}"
                 reached = own[column].dropna() if column in own else pd.Series(dtype=float)
                 e = estimate(reached, seed)
                 share = len(reached) / len(own)
-                rows.append((*scope, method, game, float(t), len(own), len(reached), share, e.mean, e.low, e.high))
+                rows.append(
+                    (*scope, method, curve, float(t), len(own), len(reached), share, e.mean, e.low, e.high)
+                )
                 line.append(number(100 * e.mean, 1) + ("" if share == 1 else f" ({100 * share:.0f} %)"))
             text.append(line)
     names = [
@@ -325,7 +328,7 @@ def minimal_masks(study: Study, game: str, seed: int) -> Table:
     what = {
         "deletion": "whose removal drops the score by \N{GREEK SMALL LETTER TAU} of itself",
         "insertion": "whose insertion raises it to \N{GREEK SMALL LETTER TAU} of the clip's",
-    }[game]
+    }[curve]
     note = (
         f"Smallest share of voxels, in %, {what}: mean over the videos that get there, and in parentheses their "
         "share where it is not all. Those that never do are counted, not averaged. Intervals are in the CSV. "
@@ -334,7 +337,7 @@ def minimal_masks(study: Study, game: str, seed: int) -> Table:
     headings = ["", "Method", "n", *(f"\N{GREEK SMALL LETTER TAU}={t}" for t in study.thresholds)]
     frame = pd.DataFrame(rows, columns=names)
     return Table(
-        f"minimal_masks_{game}", f"Minimal masks, {game}", note, frame, headings, text, set(), breaks,
+        f"minimal_masks_{curve}", f"Minimal masks, {curve}", note, frame, headings, text, set(), breaks,
         len(headings) - 2,
     )  # fmt: skip
 
@@ -364,19 +367,19 @@ class Ranking:
 
     metric: Metric
     scope: tuple[str, str]
-    floors: bool
+    controls: bool
     comparison: Comparison
 
 
 def _ranked(study: Study) -> list[tuple[Metric, pd.DataFrame, str]]:
     """What is ranked: metric, table, column."""
     found = [(metric, study.table, metric.key) for metric in study.metrics]
-    for game in ("deletion", "insertion"):
-        column = f"mask_{game}_0.5"
+    for curve in ("deletion", "insertion"):
+        column = f"mask_{curve}_0.5"
         if column in study.table:
             # Never reached is worse than any fraction: it has a rank, though no number.
             table = study.table.assign(**{column: study.table[column].fillna(2.0)})
-            words = f"Minimal mask, {game}, \N{GREEK SMALL LETTER TAU}=0.5"
+            words = f"Minimal mask, {curve}, \N{GREEK SMALL LETTER TAU}=0.5"
             found.append((Metric(column, words, False), table, column))
     if (users := rated(study)) is not None:
         found.append((RATING, users, RATING.key))
@@ -384,19 +387,19 @@ def _ranked(study: Study) -> list[tuple[Metric, pd.DataFrame, str]]:
 
 
 def rankings(study: Study) -> list[Ranking]:
-    """All comparisons: each metric, scope, and with and without the floors."""
+    """All comparisons: each metric, scope, and with and without the controls."""
     found = []
     for metric, table, column in _ranked(study):
         for scope in scopes(study):
-            inside = part(table, scope)
-            for floors in (False, True):
-                wanted = [m for m in ordered(inside.method) if floors or m not in FLOORS]
+            inside = in_scope(table, scope)
+            for controls in (False, True):
+                wanted = [m for m in ordered(inside.method) if controls or m not in CONTROLS]
                 methods = comparable(inside, column, wanted)
-                if floors and not set(methods) & set(FLOORS):
+                if controls and not set(methods) & set(CONTROLS):
                     continue
                 comparison = compare(blocks(inside, column, methods), metric.higher_is_better)
                 if comparison is not None:
-                    found.append(Ranking(metric, scope, floors, comparison))
+                    found.append(Ranking(metric, scope, controls, comparison))
     return found
 
 
@@ -410,14 +413,14 @@ def rank_table(found: Sequence[Ranking]) -> Table:
         average = r.comparison.average
         for m in methods:
             if m in average:
-                rows.append((r.metric.key, *r.scope, r.floors, r.comparison.n, m, average[m]))
+                rows.append((r.metric.key, *r.scope, r.controls, r.comparison.n, m, average[m]))
                 if average[m] == average.min():
                     bold.add((k, 4 + methods.index(m)))
         shown = [number(average[m], 2) if m in average else _DASH for m in methods]
         text.append(
-            [r.metric.title, scope_title(r.scope), "yes" if r.floors else "no", str(r.comparison.n), *shown]
+            [r.metric.title, scope_title(r.scope), "yes" if r.controls else "no", str(r.comparison.n), *shown]
         )
-    headings = ["Metric", "", "Floors", "n", *map(title, methods)]
+    headings = ["Metric", "", "Controls", "n", *map(title, methods)]
     frame = pd.DataFrame(rows, columns=["metric", "dataset", "net", "floors", "n", "method", "average_rank"])
     note = (
         "1 is best; ties share a rank. n counts the videos that every method has, each once, averaged over the "
@@ -434,20 +437,20 @@ def test_table(found: Sequence[Ranking]) -> Table:
             breaks.add(k)
         c = r.comparison
         together = "; ".join(", ".join(title(m) for m in group) for group in c.groups) or "none"
-        rows.append((r.metric.key, *r.scope, r.floors, c.n, len(c.average), c.statistic, c.p, c.difference,
+        rows.append((r.metric.key, *r.scope, r.controls, c.n, len(c.average), c.statistic, c.p, c.difference,
                      "; ".join(" ".join(group) for group in c.groups)))  # fmt: skip
         p = _DASH if math.isnan(c.p) else "< 0.001" if c.p < 0.001 else f"{c.p:.3f}"
         text.append([
-            r.metric.title, scope_title(r.scope), "yes" if r.floors else "no",
+            r.metric.title, scope_title(r.scope), "yes" if r.controls else "no",
             _DASH if math.isnan(c.p) else together, str(c.n), str(len(c.average)), number(c.statistic, 1), p,
             number(c.difference, 2),
         ])  # fmt: skip
     names = ["metric", "dataset", "net", "floors", "n", "k", "chi2", "p", "critical_difference", "not_told_apart"]
-    headings = ["Metric", "", "Floors", "Not told apart", "n", "Methods",
+    headings = ["Metric", "", "Controls", "Not significantly different", "n", "Methods",
                 "\N{GREEK SMALL LETTER CHI}\N{SUPERSCRIPT TWO}", "p", "CD"]  # fmt: skip
     note = (
         "Friedman test that all methods are alike, and Nemenyi's critical difference of average ranks at 0.05: "
-        "methods whose ranks differ by less are not told apart. Both need three methods."
+        "methods whose ranks differ by less are not significantly different. Both need three methods."
     )
     frame = pd.DataFrame(rows, columns=names)
     return Table("tests", "Friedman tests", note, frame, headings, text, set(), breaks, 5)
@@ -471,12 +474,12 @@ def coverage(study: Study) -> Table:
 def all_tables(study: Study, seed: int = 0) -> tuple[list[Table], list[Ranking]]:
     """Every table that the results allow, and the comparisons behind those of the ranks."""
     found = rankings(study)
-    games = [m for m in study.metrics if m.key.endswith("_auc")]
+    curves = [m for m in study.metrics if m.key.endswith("_auc")]
     others = [m for m in study.metrics if not m.key.endswith("_auc")]
-    tables = [metric_table(study, "auc", "Deletion and insertion", games, seed)]
+    tables = [metric_table(study, "auc", "Deletion and insertion", curves, seed)]
     if others:
         tables.append(metric_table(study, "further_metrics", "Further metrics", others, seed))
-    tables += [minimal_masks(study, game, seed) for game in ("deletion", "insertion")]
+    tables += [minimal_masks(study, curve, seed) for curve in ("deletion", "insertion")]
     if (users := ratings(study, seed)) is not None:
         tables.append(users)
     tables += [timings(study, seed), stages(study, seed)]

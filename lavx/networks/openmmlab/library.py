@@ -40,8 +40,7 @@ def _supply_missing_localizer() -> None:
     not use it: where the folder is absent, a class that refuses to be built takes its place.
     """
     spec = importlib.util.find_spec("mmaction")
-    if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError("mmaction2 is not installed: pip install 'mmaction2>=1.2,<1.3'")
+    assert spec is not None and spec.submodule_search_locations
     if (Path(spec.submodule_search_locations[0]) / "models" / "localizers" / "drn").is_dir():
         return
 
@@ -57,14 +56,29 @@ def _supply_missing_localizer() -> None:
     sys.modules.setdefault(module.__name__, module)
 
 
+def _check_installed() -> None:
+    missing = [name for name in ("mmaction", "mmcv", "mmengine") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ModuleNotFoundError(
+            f'the networks of OpenMMLab need {", ".join(missing)}: pip install "lavx[openmmlab]"', name=missing[0]
+        )
+
+
 @functools.cache
 def load() -> None:
-    """Import mmaction2 and register its modules, and lavx's TANet, in mmengine's registries (once a process)."""
+    """Import mmaction2 and register its modules, and lavx's TANet, in mmengine's registries (once a process).
+
+    Raises:
+        ModuleNotFoundError: if OpenMMLab's packages are not installed; it says the command.
+    """
+    _check_installed()
     with quiet():
         _supply_missing_localizer()
         from mmaction.registry import MODELS
-        from mmaction.utils import register_all_modules
+        from mmaction.utils import dependency, register_all_modules
 
+        # Its multimodal models are written for transformers 4, and importing them with 5 fails.
+        dependency.WITH_MULTIMODAL = False
         register_all_modules(init_default_scope=True)
         from mmaction.models.backbones.resnet import Bottleneck
         from mmaction.models.backbones.tanet import TANet

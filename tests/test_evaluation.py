@@ -31,8 +31,8 @@ from lavx.datasets.shapes import CLASSES, Shapes
 from lavx.drawing.confusion_matrix import confusion_matrix, draw_confusion
 from lavx.errors import RequestError
 from lavx.experiments.evaluation import (
+    EvaluatedVideo,
     Evaluator,
-    Judged,
     Prediction,
     class_rows,
     confusion_of,
@@ -40,13 +40,13 @@ from lavx.experiments.evaluation import (
     measure,
     prediction_rows,
 )
-from lavx.experiments.predictions import AnswerBook
-from lavx.networks.openmmlab import checkpoints
+from lavx.experiments.predictions import PredictionStore
+from lavx.networks.openmmlab import network as network_module
 from lavx.video import VideoError
 
 
 class Oracle:
-    """Answers video `n` with row `n` of a table of logits."""
+    """Its outputs for video `n` are row `n` of a table of logits."""
 
     device = torch.device("cpu")
 
@@ -70,18 +70,18 @@ class Oracle:
 
 
 def planted(rng, n=60, k=7):
-    """Videos and logits of a network that is right more often than not."""
+    """Videos and logits of a network that is correct more often than not."""
     labels = rng.integers(k, size=n)
     logits = rng.normal(size=(n, k))
     logits[np.arange(n), labels] += 1.5
     return [Video(f"v{i}", str(i), int(label)) for i, label in enumerate(labels)], labels, logits
 
 
-def judge(tmp_path, network, videos, **settings):
+def classify(tmp_path, network, videos, **settings):
     tmp_path.mkdir(exist_ok=True)
-    evaluator = Evaluator(network, None, AnswerBook(tmp_path / "answers.jsonl", Prediction), **settings)
+    evaluator = Evaluator(network, None, PredictionStore(tmp_path / "answers.jsonl", Prediction), **settings)
     evaluator(videos)
-    return evaluator.judged(videos)
+    return evaluator.evaluated(videos)
 
 
 # What is counted
@@ -91,14 +91,14 @@ def judge(tmp_path, network, videos, **settings):
 @pytest.mark.parametrize("batch_size", ["auto", 1, 7])
 def test_accuracy_is_what_counting_gives(tmp_path, rng, k, batch_size):
     videos, labels, logits = planted(rng, k=k)
-    judged = judge(tmp_path, Oracle(logits), videos, batch_size=batch_size, workers=3)
-    found = measure(judged, k)
+    evaluated = classify(tmp_path, Oracle(logits), videos, batch_size=batch_size, workers=3)
+    found = measure(evaluated, k)
     order = [sorted(range(k), key=lambda c: -row[c]) for row in logits]
-    assert [each.prediction.predicted for each in judged] == [o[0] for o in order]
-    assert [each.prediction.rank for each in judged] == [
+    assert [each.prediction.predicted for each in evaluated] == [o[0] for o in order]
+    assert [each.prediction.rank for each in evaluated] == [
         o.index(y) + 1 for o, y in zip(order, labels, strict=True)
     ]
-    for each, row in zip(judged, logits, strict=True):
+    for each, row in zip(evaluated, logits, strict=True):
         score = math.exp(row[each.video.label]) / sum(math.exp(value) for value in row)
         assert each.prediction.score == pytest.approx(score, abs=1e-6)
     assert found["n"] == 60 and found["top1"] == np.mean([o[0] == y for o, y in zip(order, labels, strict=True)])
@@ -112,9 +112,9 @@ def test_accuracy_is_what_counting_gives(tmp_path, rng, k, batch_size):
 def test_accuracy_and_confusion_are_those_of_scikit_learn(tmp_path, rng):
     k = 9
     videos, labels, logits = planted(rng, n=120, k=k)
-    judged = judge(tmp_path, Oracle(logits), videos)
+    evaluated = classify(tmp_path, Oracle(logits), videos)
     predicted = logits.argmax(1)
-    found, matrix = measure(judged, k), confusion_of(judged, k)
+    found, matrix = measure(evaluated, k), confusion_of(evaluated, k)
     assert found["top1"] == metrics.accuracy_score(labels, predicted)
     assert found["top5"] == metrics.top_k_accuracy_score(labels, logits, k=5, labels=range(k))
     assert found["mean_class_accuracy"] == pytest.approx(metrics.balanced_accuracy_score(labels, predicted))
@@ -129,7 +129,7 @@ def test_accuracy_and_confusion_are_those_of_scikit_learn(tmp_path, rng):
 
 def test_the_intervals_are_wilson_s(tmp_path, rng):
     videos, _, logits = planted(rng)
-    found = measure(judge(tmp_path, Oracle(logits), videos), 7)
+    found = measure(classify(tmp_path, Oracle(logits), videos), 7)
     n, p, z = 60, found["top1"], 1.959963984540054
     center = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
@@ -138,34 +138,35 @@ def test_the_intervals_are_wilson_s(tmp_path, rng):
 
 def test_classes_without_videos_count_for_nothing(tmp_path):
     videos = [Video("a", "0", 0), Video("b", "1", 0), Video("c", "2", 2)]
-    judged = judge(tmp_path, Oracle(np.eye(4)[[0, 2, 2]]), videos)
-    found = measure(judged, 4)
+    evaluated = classify(tmp_path, Oracle(np.eye(4)[[0, 2, 2]]), videos)
+    found = measure(evaluated, 4)
     assert found["mean_class_accuracy"] == 0.75 and found["top1"] == pytest.approx(2 / 3)
-    rows = class_rows(confusion_of(judged, 4), "wxyz")
+    rows = class_rows(confusion_of(evaluated, 4), "wxyz")
     assert (rows[0]["mistake"], rows[0]["mistakes"], rows[0]["right"]) == ("y", 1, 1)
     assert rows[1]["n"] == 0 and rows[1]["recall"] is None and rows[1]["precision"] is None
     assert rows[2]["precision"] == 0.5 and rows[2]["mistake"] is None
-    assert confusions(confusion_of(judged, 4)) == [(0, 2, 1)]
+    assert confusions(confusion_of(evaluated, 4)) == [(0, 2, 1)]
 
 
 def test_nothing_to_count_is_none():
-    found = measure([Judged(Video("a", "0", 0), None, Prediction(None, None, None, "broken"))], 8)
+    found = measure([EvaluatedVideo(Video("a", "0", 0), None, Prediction(None, None, None, "broken"))], 8)
     assert found == {"n": 0, "top1": None, "top1_interval": None, "top5": None, "top5_interval": None,
                      "mean_class_accuracy": None}  # fmt: skip
 
 
 def test_of_equal_scores_the_first_is_the_larger(tmp_path):
     videos = [Video("a", "0", 0), Video("b", "1", 1), Video("c", "2", 2)]
-    judged = judge(tmp_path, Oracle([[1.0, 1.0, 1.0]] * 3), videos)
-    assert [(j.prediction.predicted, j.prediction.rank) for j in judged] == [(0, 1), (0, 2), (0, 3)]
+    evaluated = classify(tmp_path, Oracle([[1.0, 1.0, 1.0]] * 3), videos)
+    assert [(each.prediction.predicted, each.prediction.rank) for each in evaluated] == [(0, 1), (0, 2), (0, 3)]
 
 
 def test_folds_are_counted_apart_and_together():
-    def judged(fold, right, n):
-        return [Judged(Video(f"{fold}{i}", "", 0), fold, Prediction(int(i >= right), 0.5, 1 + (i >= right)))
-                for i in range(n)]  # fmt: skip
+    def evaluated(fold, right, n):
+        videos = [Video(f"{fold}{i}", "", 0) for i in range(n)]
+        predictions = [Prediction(int(i >= right), 0.5, 1 + (i >= right)) for i in range(n)]
+        return [EvaluatedVideo(*pair) for pair in zip(videos, [fold] * n, predictions, strict=True)]
 
-    found = measure([*judged(0, 9, 10), *judged(2, 3, 5), *judged(1, 4, 4)], 2)
+    found = measure([*evaluated(0, 9, 10), *evaluated(2, 3, 5), *evaluated(1, 4, 4)], 2)
     assert found["n"] == 19 and found["top1"] == 16 / 19
     assert [(fold["fold"], fold["n"], fold["top1"]) for fold in found["folds"]] == [
         (0, 10, 0.9),
@@ -176,58 +177,88 @@ def test_folds_are_counted_apart_and_together():
     assert over["top1"]["mean"] == pytest.approx(2.5 / 3)
     assert over["top1"]["sd"] == pytest.approx(np.std([0.9, 1, 0.6], ddof=1))
     assert over["top5"] == {"mean": None, "sd": None}
-    assert measure(judged(0, 1, 2), 2)["over_folds"]["top1"] == {"mean": 0.5, "sd": None}
+    assert measure(evaluated(0, 1, 2), 2)["over_folds"]["top1"] == {"mean": 0.5, "sd": None}
 
 
-# Asking
+# What is stored
 
 
-def test_nothing_is_asked_twice_but_what_failed(tmp_path, rng):
+def test_no_video_is_classified_twice_but_those_that_failed(tmp_path, rng):
     videos, _, logits = planted(rng)
     broken = Oracle(logits, unreadable=[3, 40])
-    first = judge(tmp_path, broken, videos, batch_size=8)
+    first = classify(tmp_path, broken, videos, batch_size=8)
     assert sorted(n for batch in broken.batches for n in batch) == [n for n in range(60) if n not in (3, 40)]
     assert [row["error"] for row in prediction_rows(first) if row["error"]] == ["3: broken", "40: broken"]
     mended = Oracle(logits)
-    whole = judge(tmp_path, mended, videos, batch_size=8)
+    whole = classify(tmp_path, mended, videos, batch_size=8)
     assert mended.batches == [[3], [40]]
-    assert whole == judge(tmp_path / "other", Oracle(logits), videos) and measure(whole, 7)["n"] == 60
+    assert whole == classify(tmp_path / "other", Oracle(logits), videos) and measure(whole, 7)["n"] == 60
     assert measure(first, 7)["n"] == 58
 
 
-def test_other_weights_settings_labels_and_files_are_asked_anew(tmp_path, rng):
+def test_other_weights_settings_labels_and_files_are_classified_again(tmp_path, rng):
     videos, _, logits = planted(rng, n=5)
     relabeled = [Video(v.id, v.path, (v.label + 1) % 7) for v in videos]
     moved = [Video(v.id, f"0{v.path}", v.label) for v in videos]
-    for network, asked, about in (
+    for network, given, settings in (
         (Oracle(logits), videos, "tpn fp32"),
         (Oracle(logits, sha256="2"), videos, "tpn fp32"),
         (Oracle(logits), videos, "tpn bf16"),
         (Oracle(logits), relabeled, "tpn fp32"),
         (Oracle(logits), moved, "tpn fp32"),
     ):
-        judge(tmp_path, network, asked, about=about)
+        classify(tmp_path, network, given, settings=settings)
         assert sum(map(len, network.batches)) == 5
     again = Oracle(logits)
-    judge(tmp_path, again, videos, about="tpn bf16")
+    classify(tmp_path, again, videos, settings="tpn bf16")
     assert again.batches == []
 
 
-def test_a_torn_last_line_is_asked_again(tmp_path, rng):
+def test_a_video_whose_line_is_cut_off_is_classified_again(tmp_path, rng):
     videos, _, logits = planted(rng)
-    whole = judge(tmp_path, Oracle(logits), videos, batch_size=8)
-    book = tmp_path / "answers.jsonl"
-    book.write_text(book.read_text()[:-9])
+    whole = classify(tmp_path, Oracle(logits), videos, batch_size=8)
+    store = tmp_path / "answers.jsonl"
+    store.write_text(store.read_text()[:-9])
     network = Oracle(logits)
-    assert judge(tmp_path, network, videos, batch_size=8) == whole and network.batches == [[59]]
-    assert judge(tmp_path, Oracle(logits), videos) == whole
+    assert classify(tmp_path, network, videos, batch_size=8) == whole and network.batches == [[59]]
+    assert classify(tmp_path, Oracle(logits), videos) == whole
+
+
+def test_predictions_of_version_0_1_0_are_reused(tmp_path, rng):
+    videos, _, logits = planted(rng, n=2)
+    lines = [
+        f'["tpn fp32", "1", "0", {videos[0].label}, 4, 0.25, 2, null]',
+        '["tpn fp32", "1", "1", 9, 0, 1, 1, null]',
+    ]
+    (tmp_path / "answers.jsonl").write_text("\n".join(lines) + "\n")
+    network = Oracle(logits)
+    evaluated = classify(tmp_path, network, videos, settings="tpn fp32")
+    assert evaluated[0].prediction == Prediction(4, 0.25, 2)
+    assert network.batches == [[1]], "of another label"
+
+
+def test_probabilities_are_taken_as_they_are_and_other_outputs_refused(tmp_path, rng):
+    videos, labels, logits = planted(rng, n=6)
+    network = Oracle(torch.as_tensor(logits).softmax(-1))
+    network.output = "probabilities"
+    evaluated = classify(tmp_path, network, videos)
+    scores = [each.prediction.score for each in evaluated]
+    assert scores == pytest.approx([float(network.logits[i, label]) for i, label in enumerate(labels)], abs=1e-6)
+    ranks = [each.prediction.rank for each in classify(tmp_path / "other", Oracle(logits), videos)]
+    assert [each.prediction.rank for each in evaluated] == ranks
+    for output, said in (("multilabel", "multilabel"), ("regression", "regression"), (None, "not known")):
+        network.output = output
+        with pytest.raises(
+            ValueError, match=f"exclude each other; its output is {said}. Set output=logits or output"
+        ):
+            classify(tmp_path, network, videos)
 
 
 def test_a_network_that_gives_no_number_fails_that_video(tmp_path, rng):
     videos, _, logits = planted(rng, n=5)
     logits[2, 1] = np.nan
-    judged = judge(tmp_path, Oracle(logits), videos)
-    assert [j.prediction.error for j in judged] == [
+    evaluated = classify(tmp_path, Oracle(logits), videos)
+    assert [each.prediction.error for each in evaluated] == [
         None,
         None,
         "2: the network's scores are NaN or infinite",
@@ -240,8 +271,8 @@ def test_an_unexpected_error_in_one_video_does_not_take_the_others(tmp_path, rng
     videos, _, logits = planted(rng, n=5)
     network = Oracle(logits)
     network.read = lambda path, read=network.read: 1 // 0 if path == "2" else read(path)
-    judged = judge(tmp_path, network, videos)
-    assert [j.prediction.error for j in judged if j.prediction.error] == [
+    evaluated = classify(tmp_path, network, videos)
+    assert [each.prediction.error for each in evaluated if each.prediction.error] == [
         "2: ZeroDivisionError: integer division or modulo by zero"
     ]
 
@@ -256,7 +287,9 @@ def test_a_batch_that_does_not_fit_in_memory_is_halved(tmp_path, rng):
             return super().__call__(clips)
 
     network = Small(logits)
-    assert judge(tmp_path, network, videos, batch_size=16) == judge(tmp_path / "other", Oracle(logits), videos)
+    assert classify(tmp_path, network, videos, batch_size=16) == classify(
+        tmp_path / "other", Oracle(logits), videos
+    )
     assert max(map(len, network.batches)) == 2 and sum(map(len, network.batches)) == 20
 
     class Broken(Oracle):
@@ -264,7 +297,7 @@ def test_a_batch_that_does_not_fit_in_memory_is_halved(tmp_path, rng):
             raise RuntimeError("shapes do not match")
 
     with pytest.raises(RuntimeError, match="shapes do not match"):
-        judge(tmp_path, Broken(logits, sha256="3"), videos)
+        classify(tmp_path, Broken(logits, sha256="3"), videos)
 
 
 def test_clips_of_different_sizes_are_not_batched(tmp_path, rng):
@@ -277,7 +310,7 @@ def test_clips_of_different_sizes_are_not_batched(tmp_path, rng):
         return clip
 
     network.read = read
-    judge(tmp_path, network, videos)
+    classify(tmp_path, network, videos)
     assert network.batches == [[0, 1, 2, 3], [4, 5]]
 
 
@@ -325,9 +358,11 @@ def predictions(tmp_path, names=NAMES):
         return list(csv.DictReader(file))
 
 
-def test_each_video_is_judged_by_its_own_fold_s_network(configure, drawn, folds, tmp_path, monkeypatch, capsys):
+def test_each_video_is_classified_by_its_own_fold_s_network(
+    configure, drawn, folds, tmp_path, monkeypatch, capsys
+):
     read = []
-    monkeypatch.setattr(checkpoints, "read_checkpoint", lambda path, trust, own=checkpoints.read_checkpoint: (
+    monkeypatch.setattr(network_module, "read_checkpoint", lambda path, trust, own=network_module.read_checkpoint: (
         read.append(path.parent.name), own(path, trust))[1])  # fmt: skip
     config = configure(f"net.checkpoint='{folds}'", net="embedded",
                        dataset={"_target_": "toy.FoldedShapes", "root": str(drawn), "n_videos": 12})  # fmt: skip
@@ -361,7 +396,7 @@ def test_a_fold_alone_and_a_video_in_no_fold(configure, drawn, folds, tmp_path, 
 # The command
 
 
-def test_the_files_say_what_the_network_said(configure, drawn, tmp_path, capsys):
+def test_the_files_hold_the_network_s_predictions(configure, drawn, tmp_path, capsys):
     assert evaluate(configure(), NAMES) == 0
     folder = results(tmp_path)
     names = {"accuracy.json", "answers.jsonl", "classes.csv", "confusion.png", "predictions.csv", "run.log"}
@@ -386,10 +421,8 @@ def test_the_files_say_what_the_network_said(configure, drawn, tmp_path, capsys)
         1
     ] * 4
     printed = capsys.readouterr().out
-    assert (
-        f"shapes toy: 12 videos, 8 classes; % right:\n  top-1           {100 * right / 12:>5.1f}  (95 % int"
-        in printed
-    )
+    assert "shapes toy: 12 videos, 8 classes; accuracy in %:\n" in printed
+    assert f":\n  top-1               {100 * right / 12:>5.1f}  (95 % interval " in printed
     assert f"Results: {folder}" in printed and "fold" not in printed and "worst" not in printed
 
 
@@ -440,7 +473,7 @@ def test_where_every_video_fails_there_is_no_picture(configure, tmp_path, capsys
         == 1
     )
     printed = capsys.readouterr().out
-    assert "top-1               -\n" in printed and "and 2 more, in predictions.csv" in printed
+    assert "top-1                   -\n" in printed and "and 2 more, in predictions.csv" in printed
     assert not (results(tmp_path) / "confusion.png").exists() and "confusion.png" not in printed.splitlines()[-1]
 
 
@@ -466,7 +499,7 @@ def test_videos_without_label_are_left_out_and_counted(configure, drawn, tmp_pat
         evaluate(configure(dataset=dataset), NAMES)
 
 
-def test_of_many_classes_the_worst_are_told(configure, drawn, tmp_path, capsys):
+def test_of_many_classes_the_worst_are_listed(configure, drawn, tmp_path, capsys):
     folder = next(drawn.glob("shapes-*"))
     classes = [f"class {number}" for number in range(61)]
     (tmp_path / "list.csv").write_text("".join(f"{number:04d}.mp4,{number}\n" for number in range(12)))
@@ -474,9 +507,9 @@ def test_of_many_classes_the_worst_are_told(configure, drawn, tmp_path, capsys):
                "annotations": str(tmp_path / "list.csv"), "classes": classes}  # fmt: skip
     assert evaluate(configure(dataset=dataset), NAMES) == 0
     printed = capsys.readouterr().out
-    worst, most = printed.split("  worst classes\n")[1].split("  most frequent mistakes\n")
-    assert len(worst.splitlines()) == 10 and ": 0 of 1 right, 1 taken for class " in worst
-    assert sum(" taken for " in line for line in most.splitlines()) == 10
+    worst, most = printed.split("  worst classes\n")[1].split("  most frequent confusions\n")
+    assert len(worst.splitlines()) == 10 and ": 0 of 1 correct, 1 predicted as class " in worst
+    assert sum(" predicted as " in line for line in most.splitlines()) == 10
 
 
 @pytest.mark.parametrize(
@@ -490,7 +523,7 @@ def test_of_many_classes_the_worst_are_told(configure, drawn, tmp_path, capsys):
         ("outputs=/proc/nothing", "cannot write to /proc/nothing.*outputs="),
     ],
 )
-def test_an_unusable_request_is_refused(configure, override, message):
+def test_an_invalid_request_is_refused(configure, override, message):
     with pytest.raises(RequestError, match=message):
         evaluate(configure(override), NAMES)
 
@@ -503,15 +536,15 @@ def test_a_dataset_that_is_not_there_is_refused(configure, tmp_path):
 
 
 def test_a_full_disk_ends_the_evaluation_and_keeps_what_is_done(configure, tmp_path, monkeypatch):
-    add, calls = AnswerBook.add, []
+    add, calls = PredictionStore.add, []
 
-    def full(self, answers):
+    def full(self, predictions):
         calls.append(1)
         if len(calls) == 2:
             raise OSError(errno.ENOSPC, "No space left on device")
-        add(self, answers)
+        add(self, predictions)
 
-    monkeypatch.setattr(AnswerBook, "add", full)
+    monkeypatch.setattr(PredictionStore, "add", full)
     with pytest.raises(RequestError, match="No space left on device.*Finished videos stay; the same command"):
         evaluate(configure(), NAMES)
     assert len((results(tmp_path) / "answers.jsonl").read_text().splitlines()) == 4
@@ -527,7 +560,10 @@ def test_the_command_s_sweep_evaluates_the_embedded_networks(command, tmp_path):
     done = command("-m", "net=tpn,timesformer", "dataset.n_videos=8")
     assert done.returncode == 0 and done.stderr == "", done.stderr
     for net in ("tpn", "timesformer"):
-        assert f"shapes {net}: 8 videos, 8 classes; % right:\n  top-1           100.0  (95 % inter" in done.stdout
+        assert (
+            f"shapes {net}: 8 videos, 8 classes; accuracy in %:\n  top-1               100.0  (95 % inter"
+            in done.stdout
+        )
         assert (tmp_path / "outputs/default/evaluation/shapes" / net / "confusion.png").exists()
     refused = command("dataset=jhmdb21", f"dataset.root={tmp_path}")
     assert refused.returncode == 2 and "Traceback" not in refused.stderr
@@ -539,16 +575,16 @@ def test_a_killed_evaluation_goes_on(tmp_path, command):
         [sys.executable, "-m", "lavx", "evaluate", *arguments], cwd=tmp_path, env=command.keywords["environment"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    book = results(tmp_path, ("shapes", "tpn")) / "answers.jsonl"
-    while not book.exists() and process.poll() is None:
+    store = results(tmp_path, ("shapes", "tpn")) / "answers.jsonl"
+    while not store.exists() and process.poll() is None:
         time.sleep(0.01)
     process.kill()
     assert process.wait() == -signal.SIGKILL
     done = command(*arguments)
     found = re.match(r"(\d+) of 40 videos are done already", done.stdout)
     assert done.returncode == 0 and found and 0 < int(found[1]) < 40
-    asked = sorted(json.loads(line)[2][-8:-4] for line in book.read_text().splitlines())
-    assert asked == [f"{n:04d}" for n in range(40)], "each once"
+    classified = sorted(json.loads(line)[2][-8:-4] for line in store.read_text().splitlines())
+    assert classified == [f"{n:04d}" for n in range(40)], "each once"
 
 
 # The picture

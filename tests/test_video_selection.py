@@ -14,7 +14,7 @@ from lavx.video import VideoError
 
 
 class Oracle:
-    """Right on the videos in `right`, of those that can be read."""
+    """Classifies the videos in `right` correctly, of those that can be read."""
 
     device = torch.device("cpu")
 
@@ -44,7 +44,7 @@ def run(tmp_path, first, second, n=10, seed=0, videos=VIDEOS):
     return select(videos, networks, n, seed, tmp_path, "toy")
 
 
-def test_only_videos_that_all_networks_get_right_are_selected_in_the_drawn_order(tmp_path):
+def test_only_videos_that_all_networks_classify_correctly_are_selected_in_the_drawn_order(tmp_path):
     evens, low = [str(n) for n in range(0, 40, 2)], [str(n) for n in range(30)]
     selection = run(tmp_path, Oracle(evens), Oracle(low))
     expected = [str(n) for n in np.random.default_rng(0).permutation(40) if str(n) in evens and str(n) in low]
@@ -54,30 +54,55 @@ def test_only_videos_that_all_networks_get_right_are_selected_in_the_drawn_order
     assert selection["weights"] == {"a": "1", "b": "1"}
 
 
-def test_the_seed_decides_and_nothing_is_asked_twice(tmp_path):
+def test_the_seed_decides_and_no_video_is_classified_twice(tmp_path):
     every = [str(n) for n in range(40)]
     first, second = Oracle(every), Oracle(every)
     one = run(tmp_path, first, second)
-    again = run(tmp_path, Oracle([]), Oracle([]))  # answered from the file
+    again = run(tmp_path, Oracle([]), Oracle([]))  # predictions from the file
     assert one == again and len(first.read_ids) == len(set(first.read_ids)) == 10
     other = run(tmp_path, first, second, seed=1)
     assert [e["video"] for e in other["videos"]] != [e["video"] for e in one["videos"]]
 
 
-def test_new_weights_are_asked_anew(tmp_path):
+def test_videos_are_classified_again_with_new_weights(tmp_path):
     every = [str(n) for n in range(40)]
     run(tmp_path, Oracle(every), Oracle(every))
     assert run(tmp_path, Oracle([], sha256="2"), Oracle(every))["videos"] == []
 
 
-def test_a_torn_last_line_is_asked_again(tmp_path):
+def test_a_video_whose_line_is_cut_off_is_classified_again(tmp_path):
     every = [str(n) for n in range(40)]
     one = run(tmp_path, Oracle(every), Oracle(every))
-    book = tmp_path / "toy.answers.jsonl"
-    book.write_text(book.read_text()[:-15])
+    file = tmp_path / "toy.answers.jsonl"
+    file.write_text(file.read_text()[:-15])
     first, second = Oracle(every), Oracle(every)
     assert run(tmp_path, first, second) == one
     assert len(first.read_ids) + len(second.read_ids) == 1
+
+
+def test_predictions_of_version_0_1_0_are_reused(tmp_path):
+    order = np.random.default_rng(0).permutation(40)
+    lines = [json.dumps([net, "1", str(n), 0, 0.75, None]) for n in order[:10] for net in "ab"]
+    (tmp_path / "toy.answers.jsonl").write_text("\n".join(lines) + "\n")
+    first = Oracle([])
+    selection = run(tmp_path, first, Oracle([]))
+    assert first.read_ids == [] and selection["videos"][0]["scores"] == {"a": 0.75, "b": 0.75}
+    assert [entry["video"] for entry in selection["videos"]] == [str(n) for n in order[:10]]
+
+
+def test_probabilities_are_taken_as_they_are_and_other_outputs_refused(tmp_path):
+    every = [str(n) for n in range(40)]
+    logits, network = Oracle(every), Oracle(every)
+    network.output, network.__class__ = "probabilities", type("Certain", (Oracle,), {"__call__": certain})
+    selection = run(tmp_path, logits, network)
+    assert selection["videos"][0]["scores"] == {"a": pytest.approx(1 / (1 + np.exp(-2))), "b": 0.875}
+    network.output = "multilabel"
+    with pytest.raises(RequestError, match="net=b: accuracy needs a network that gives logits or probabilities"):
+        run(tmp_path, logits, network)
+
+
+def certain(network, clips):
+    return torch.tensor([[0.875, 0.125]]).expand(len(clips), 2)
 
 
 def test_unreadable_videos_are_counted_and_replaced_and_fewer_is_said(tmp_path):

@@ -1,0 +1,45 @@
+"""What the report's figures have in common: colors, titles and how they are written."""
+
+from __future__ import annotations
+
+import colorsys
+import zlib
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.figure import Figure
+
+from lavx.drawing.style import INK
+
+DPI = 160
+GRID = "#e2e2e2"
+# Okabe and Ito 2008: apart in every common color blindness.
+_COLORS = {"lime": "#009e73", "kernel_shap": "#0072b2", "rise": "#d55e00", "loco": "#cc79a7",
+           "univariate": "#e69f00", "occlusion": "#56b4e9", "random": "#9a9a9a", "center": "#5f5f5f"}  # fmt: skip
+
+
+def color(method: str) -> str:
+    """The color that a method has in every figure."""
+    if method in _COLORS:
+        return _COLORS[method]
+    hue = zlib.crc32(method.encode()) / 2**32
+    return "#" + "".join(f"{round(255 * c):02x}" for c in colorsys.hls_to_rgb(hue, 0.42, 0.5))
+
+
+def save(figure: Figure, folder: Path, name: str) -> None:
+    """Write `<name>.png` and `<name>.pdf`, with nothing in them that changes from run to run."""
+    FigureCanvasAgg(figure).print_png(str(folder / f"{name}.png"), metadata={"Software": None})
+    fixed = {"CreationDate": None, "Producer": None, "Creator": None}
+    FigureCanvasPdf(figure).print_pdf(str(folder / f"{name}.pdf"), metadata=fixed)
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A figure of this size in inches."""
+    return Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout="constrained")
+
+
+def heading(axes: Axes, words: str) -> None:
+    """Put a line above a plot."""
+    axes.set_title(words, loc="left", fontsize=9.5, color=INK, parse_math=False)
