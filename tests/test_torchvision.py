@@ -202,7 +202,7 @@ def test_lower_precision_is_close(r3d: Torchvision, path: Path) -> None:
         (dict(arch="mvit_v1_b", n_frames=32), "mvit_v1_b must be 16 x 224 x 224 large .*, got 32 x 224 x 224"),
         (dict(arch="mvit_v2_s", crop=256), "mvit_v2_s must be 16 x 224 x 224 large .*, got 16 x 256 x 256"),
         (dict(trust_checkpoint="no"), "trust_checkpoint must be True or False, got 'no'"),
-        (dict(n_frames=0), "n_frames must be a whole number above 0, got 0"),
+        (dict(n_frames=0), "n_frames must be a whole number >= 1, got 0"),
     ],
 )
 def test_what_is_refused(settings: dict[str, Any], message: str) -> None:
