@@ -1,4 +1,5 @@
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -41,6 +42,9 @@ def configure(tmp_path, video):
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    yield
+    for name in ("my_function", "broken"):
+        sys.modules.pop(name, None)
 
 
 def explain(config):
