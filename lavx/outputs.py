@@ -97,7 +97,12 @@ def class_index(target: int | str, classes: Sequence[str] | None, n_classes: int
         ValueError: if there is no such class, listing those there are.
     """
     if classes is not None and target in classes:
-        return list(classes).index(str(target))
+        places = [index for index, name in enumerate(classes) if name == target]
+        if len(places) > 1:
+            raise ValueError(
+                f"target={target} is the name of several classes, {places}: give one of these indices"
+            )
+        return places[0]
     number = int(target) if isinstance(target, str) and target.isdecimal() else target
     if isinstance(number, int | np.integer) and not isinstance(number, bool) and 0 <= number < n_classes:
         return int(number)

@@ -137,3 +137,8 @@ def test_a_function_whose_answers_are_unusable_fails_the_video_with_the_reason(c
     (tmp_path / "broken.py").write_text("def one_row(clips):\n    return [[0.5, 0.2, 0.3]]\n")
     assert explain(configure("net.function=broken:one_row")) == 1
     assert "FAILED" in capsys.readouterr().out
+
+
+def test_classes_without_names_have_numbers(configure, tmp_path, capsys):
+    assert explain(configure("net.classes=null", "target=2")) == 0
+    assert "explained: class 2" in capsys.readouterr().out

@@ -114,9 +114,9 @@ class VideoExplainer:
     classes: ClassMap
 
     @property
-    def class_names(self) -> tuple[str, ...]:
-        """Of the network, or of the dataset where the network names none."""
-        return self.network.classes or tuple(self.dataset.classes)
+    def class_names(self) -> tuple[str, ...] | None:
+        """Of the network, or of the dataset where the network names none; None where nobody names any."""
+        return self.network.classes or tuple(self.dataset.classes) or None
 
     def explain(
         self,
@@ -173,7 +173,7 @@ class VideoExplainer:
         crossed = self.metric.crossed
         return evaluation, None if crossed is None else evaluated(scored, heatmap, crossed)
 
-    def _target(self, video: Video, label: int | None) -> int | None:
+    def _target(self, video: Video, label: int | None) -> int | str | None:
         if self.target == "predicted":
             return None
         if self.target == "label":
@@ -181,7 +181,7 @@ class VideoExplainer:
                 why = "has no label" if video.label is None else "is of a class that the network does not have"
                 raise VideoError(f"{video.path}: target=label, but the video {why}")
             return label
-        return class_index(self.target, self.class_names, len(self.class_names))
+        return self.target
 
     def write(self, outcome: Outcome, folder: Path) -> VideoRecord:
         """Write explanation, pictures and metrics into a folder; returns what `metrics.json` says."""

@@ -41,6 +41,7 @@ from lavx.experiments.training_folds import write_fold_table
 from lavx.experiments.training_history import read_history
 from lavx.files import write_text
 from lavx.networks.allocator import keep_freed_memory
+from lavx.networks.checkpoints import check_hash, read_checkpoint
 from lavx.networks.device import PRECISIONS, find_device
 from lavx.networks.openmmlab import checkpoints, library
 from lavx.networks.openmmlab.view import View
@@ -150,7 +151,7 @@ class TrainingJob:
             return self._report()
         setup, weights = self._setup()
         identities.claim(self.folder, self.identity, environment(weights, str(self.device), self.config.seed))
-        write_text(self.parent / "config.py", _config_text(setup.settings))
+        write_text(self.parent / "config.py", library.config_text(setup.settings))
         print(
             f"{self.title}: {setup.about['n_training']} training videos, {setup.about['n_held_out']} held-out "
             f"videos, {len(setup.classes)} classes, {setup.total_steps} steps of {self.recipe.batch_size} on "
@@ -217,8 +218,8 @@ class TrainingJob:
         if net.checkpoint == "random":
             return None, {"file": f"random (seed {self.config.seed})", "sha256": None}
         file = checkpoints.weights_file(net.config, net.checkpoint)
-        sha256 = checkpoints.check_hash(file)
-        content = checkpoints.read_checkpoint(file, net.trust_checkpoint)
+        sha256 = check_hash(file)
+        content = read_checkpoint(file, net.trust_checkpoint)
         start = InitialWeights(content["state_dict"], str(file))
         begin_with(library.build_recognizer(settings.model), start)
         return start, {"file": str(file), "sha256": sha256}
@@ -304,13 +305,3 @@ def _training_device(device: str, precision: str) -> torch.device:
 def _accuracy(values: Mapping[str, float], n_classes: int) -> str:
     top5 = f", top-5 {values['top5']:.1%}" if n_classes > TOP else ""
     return f"top-1 {values['top1']:.1%}{top5}"
-
-
-def _config_text(settings: Any) -> str:
-    """The config as a file that `net.config` takes: the network, what it sees, and how it is trained."""
-    from mmengine.config import Config
-
-    names = ("model", "val_pipeline", "train_pipeline", "optim_wrapper", "param_scheduler", "auto_scale_lr")
-    plain = settings.to_dict()
-    kept = {name: plain[name] for name in names if name in plain}
-    return f"# Written by lavx train.\n{Config(kept).pretty_text}"

@@ -9,8 +9,6 @@ import torch
 from torch import nn
 
 from lavx.networks import checkpoints
-from lavx.networks.checkpoints import check_hash as check_hash
-from lavx.networks.checkpoints import read_checkpoint as read_checkpoint
 from lavx.networks.openmmlab import library
 
 OWN = "lavx:"  # prefix of the names of lavx's own configs
