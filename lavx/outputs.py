@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import expit, softmax
 from torch import Tensor
 
 from lavx.types import OutputKind
@@ -79,9 +78,10 @@ def _numbers(values: Tensor) -> str:
 
 def probabilities(outputs: NDArray[np.float64], kind: OutputKind) -> NDArray[np.float64]:
     """What outputs (..., K) say of each class, in [0, 1]; regression outputs as they are."""
+    values = torch.from_numpy(outputs)
     if kind == "logits":
-        return np.asarray(softmax(outputs, axis=-1))
-    return np.asarray(expit(outputs)) if kind == "multilabel_logits" else outputs
+        return values.softmax(-1).numpy()
+    return values.sigmoid().numpy() if kind == "multilabel_logits" else outputs
 
 
 def class_index(target: int | str, classes: Sequence[str] | None, n_classes: int, also: Sequence[str] = ()) -> int:

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
+
+if TYPE_CHECKING:  # what reads results alone need not wait for torch
+    import torch
+    from torch import Tensor
 
 Frames = NDArray[np.uint8]
 """A clip's frames (T, H, W, 3), RGB in 0..255, as the network sees them before normalization."""
@@ -43,7 +45,7 @@ OutputKind = Literal["logits", "probabilities", "multilabel", "multilabel_logits
 
 OUTPUT_KINDS: tuple[str, ...] = get_args(OutputKind)
 
-Fill = Callable[[Tensor], Tensor]
+Fill = Callable[["Tensor"], "Tensor"]
 """Masks (B, T, H, W) to perturbed clips (B, T, H, W, 3) of one clip."""
 
 Progress = Callable[[str, int], Callable[[int], object]]

@@ -41,7 +41,7 @@ from lavx.experiments.evaluation import (
     prediction_rows,
 )
 from lavx.experiments.predictions import PredictionStore
-from lavx.networks.openmmlab import checkpoints
+from lavx.networks.openmmlab import network as network_module
 from lavx.video import VideoError
 
 
@@ -362,7 +362,8 @@ def test_each_video_is_classified_by_its_own_fold_s_network(
     configure, drawn, folds, tmp_path, monkeypatch, capsys
 ):
     read = []
-    monkeypatch.setattr(checkpoints, "read_checkpoint", lambda path, trust, own=checkpoints.read_checkpoint: (
+    own = network_module.read_checkpoint
+    monkeypatch.setattr(network_module, "read_checkpoint", lambda path, trust: (
         read.append(path.parent.name), own(path, trust))[1])  # fmt: skip
     config = configure(f"net.checkpoint='{folds}'", net="embedded",
                        dataset={"_target_": "toy.FoldedShapes", "root": str(drawn), "n_videos": 12})  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -23,7 +24,7 @@ from lavx.networks.video_input import VideoInput
 HAS_TORCHVISION = torchvision_shim.make_importable()
 transformers = pytest.importorskip("transformers")
 
-from lavx.networks import extras, huggingface, huggingface_processor  # noqa: E402
+from lavx.networks import huggingface, huggingface_processor  # noqa: E402
 from lavx.networks.huggingface import HuggingFace  # noqa: E402
 
 NAMES = ["wave", "jump", "sit"]
@@ -439,7 +440,6 @@ def test_a_processor_that_does_something_else_is_refused(folders: dict[str, Path
 
 WITHOUT_TORCHVISION = """
 import sys
-sys.modules["torchvision"] = None
 import numpy as np, torch
 from lavx.networks.huggingface import HuggingFace
 scores = {}
@@ -447,13 +447,28 @@ for family, folder in zip(sys.argv[3::2], sys.argv[4::2]):
     network = HuggingFace(folder)
     scores[family] = network(torch.from_numpy(network.read(sys.argv[2]).frames)[None].float()).numpy()
 np.savez(sys.argv[1], **scores)
+try:
+    from lavx.networks.torchvision import Torchvision
+    Torchvision("r3d_18")
+except ImportError as error:
+    print(error)
 """
 
 
-def test_torchvision_is_not_needed(folders: dict[str, Path], path: Path, tmp_path: Path) -> None:
+def test_no_torchvision_is_needed(folders: dict[str, Path], path: Path, tmp_path: Path) -> None:
+    """One that is installed and cannot be imported stops nothing."""
+    package = tmp_path / "torchvision"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
     given = [str(part) for item in folders.items() for part in item]
     file = tmp_path / "scores.npz"
-    subprocess.run([sys.executable, "-c", WITHOUT_TORCHVISION, str(file), str(path), *given], check=True)
+    command = [sys.executable, "-c", WITHOUT_TORCHVISION, str(file), str(path), *given]
+    places = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": places}, text=True, capture_output=True)
+    assert not done.returncode, done.stderr
+    assert done.stderr.count("\n") == 1, "nothing else is said"
+    assert "Going on without torchvision, which is installed but does not fit this torch (operator" in done.stderr
+    assert "torchvision is installed but does not fit this torch (operator" in done.stdout
     with np.load(file) as scores:
         for family, folder in folders.items():
             network = HuggingFace(folder, device="cpu")
@@ -464,17 +479,6 @@ def test_torchvision_is_not_needed(folders: dict[str, Path], path: Path, tmp_pat
 def test_what_is_not_installed_is_said(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(ModuleNotFoundError, match=r'pip install "lavx\[huggingface\]"'):
-        HuggingFace(folders["vivit"])
-
-
-def test_a_torchvision_of_another_torch_is_said(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(name: str) -> Any:
-        assert name == "torchvision"
-        raise RuntimeError("operator torchvision::nms does not exist")
-
-    monkeypatch.setattr(extras.importlib.util, "find_spec", lambda name: name)
-    monkeypatch.setattr(extras.importlib, "import_module", broken)
-    with pytest.raises(ImportError, match="does not fit this torch .operator .*Install both from the same source"):
         HuggingFace(folders["vivit"])
 
 

@@ -24,6 +24,7 @@ from lavx.datasets.base import Video
 from lavx.datasets.lengths import lengths
 from lavx.errors import RequestError
 from lavx.experiments import training as experiment
+from lavx.experiments.compose import settings
 from lavx.experiments.training import TrainingJob
 from lavx.networks.openmmlab import checkpoints, library
 from lavx.networks.openmmlab.network import Network
@@ -79,7 +80,7 @@ def configured(jhmdb, tmp_path):
             f"outputs={tmp_path}/outputs",
         ]
         with initialize_config_module("lavx.conf", version_base="1.3"):
-            return compose("train", overrides=[*small, *overrides])
+            return settings(compose("train", overrides=[*small, *overrides]))
 
     return build
 
@@ -452,7 +453,9 @@ def test_an_invalid_request_is_refused(configured, overrides, message):
 def test_a_dataset_that_is_not_split_is_refused(configured, tmp_path):
     (tmp_path / "a.mp4").touch()
     with initialize_config_module("lavx.conf", version_base="1.3"):
-        config = compose("train", overrides=["dataset=folder", f"dataset.root={tmp_path}", f"outputs={tmp_path}"])
+        config = settings(
+            compose("train", overrides=["dataset=folder", f"dataset.root={tmp_path}", f"outputs={tmp_path}"])
+        )
     with pytest.raises(RequestError, match="dataset=folder has no subsets to train and to validate on"):
         TrainingJob(config, ("folder", "tpn"))
 
@@ -510,7 +513,7 @@ def test_folds_are_trained_apart_and_reported_together(tmp_path, capsys):
             f"outputs={tmp_path}/outputs",
         ]
         with initialize_config_module("lavx.conf", version_base="1.3"):
-            return compose("train", overrides=[*given, *overrides])
+            return settings(compose("train", overrides=[*given, *overrides]))
 
     with pytest.raises(
         RequestError, match="split into 3 folds; choose one with fold=0, or train all of them with -m fold=0,1,2"
@@ -589,7 +592,7 @@ def test_the_published_networks_are_fine_tuned_at_full_size(net, jhmdb, tmp_path
         "device=cpu",
     ]
     with initialize_config_module("lavx.conf", version_base="1.3"), warnings.catch_warnings():
-        training, status = train(compose("train", overrides=overrides), net)
+        training, status = train(settings(compose("train", overrides=overrides)), net)
     assert status == 0 and f"1 steps of 2 on cpu, from {file}" in capsys.readouterr().out
     learned = stored(training.folder)["state_dict"]
     moved = [name for name, _ in new.named_parameters() if not is_classification_layer(name)]

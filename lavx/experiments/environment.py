@@ -10,7 +10,19 @@ from typing import Any
 
 from lavx import __version__
 
-_PACKAGES = ("torch", "mmaction2", "mmengine", "hydra-core", "numpy", "scikit-image", "scipy", "av")
+_PACKAGES = (
+    "torch",
+    "mmaction2",
+    "mmengine",
+    "hydra-core",
+    "numpy",
+    "scikit-image",
+    "scipy",
+    "av",
+    "transformers",
+    "torchvision",
+    "onnxruntime",
+)
 
 
 def environment(weights: dict[str, Any], device: str, seed: int) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def claim(path: Path, config: Mapping[str, Any], environment: Mapping[str, Any])
         differing = difference(*_stored(path, config))
         weights = environment.get("weights", {})
         if _same_weights(path, weights):
-            differing = [line for line in differing if not line.startswith("net.checkpoint: ")]
+            differing = [line for line in differing if not line.startswith(("net.checkpoint: ", "net.model: "))]
         if differing:
             lines = "\n  ".join(differing)
             raise RequestError(
@@ -141,31 +141,35 @@ def _plain(value: Any) -> Any:
     return [_plain(child) for child in value] if isinstance(value, list | tuple) else value
 
 
-def _stored_hashes(path: Path) -> tuple[dict[str, str], str]:
-    """The SHA-256 of each file of weights that a folder was made with, and where they lay."""
+def _stored_weights(path: Path) -> Mapping[str, Any]:
+    """What a folder's environment says of the weights that it was made with; empty where it says nothing."""
     try:
-        stored = json.loads((path / ENVIRONMENT).read_text())["weights"]
-        return _hashes(stored), str(stored["file"])
-    except (OSError, ValueError, KeyError):
-        return {}, ""
+        weights = json.loads((path / ENVIRONMENT).read_text())["weights"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return weights if isinstance(weights, Mapping) else {}
 
 
 def _same_weights(path: Path, weights: Mapping[str, Any]) -> bool:
     """Whether a folder was made with weights of the same content, wherever they lay."""
-    old, new = _stored_hashes(path)[0], _hashes(weights)
+    old, new = _hashes(_stored_weights(path)), _hashes(weights)
     shared = old.keys() & new.keys()
     return bool(shared) and all(old[name] == new[name] for name in shared)
 
 
 def _check_weights(path: Path, weights: Mapping[str, Any]) -> None:
-    """Refuse to go on with weights that have changed since: half of the results would be another network's."""
-    (old, file), new = _stored_hashes(path), _hashes(weights)
-    changed = [name for name in old if name in new and old[name] != new[name]]
+    """Refuse to resume with weights that have changed since: half of the results would be another network's."""
+    stored = _stored_weights(path)
+    old, new = _hashes(stored), _hashes(weights)
+    changed = [
+        f"{name}{old[name][:8]} -> {new[name][:8]}" for name in old if name in new and old[name] != new[name]
+    ]
+    if not changed and "preprocessing" in stored and stored["preprocessing"] != weights.get("preprocessing"):
+        changed = ["the same weights, but another preprocessing"]
     if changed:
-        listed = ", ".join(f"{name}{old[name][:8]} -> {new[name][:8]}" for name in changed)
         raise RequestError(
-            f"{path} was made with other weights: {file} has changed since (SHA-256 {listed}). Give "
-            "this run a folder of its own with name=..., or delete that one."
+            f"{path} was made with other weights: {stored['file']} has changed since (SHA-256 "
+            f"{', '.join(changed)}). Give this run a folder of its own with name=..., or delete that one."
         )
 
 

@@ -293,7 +293,7 @@ def run_cell(config: Settings, dataset: str, net: str, method: str) -> int:
             return Cell(asked, video_explainer(asked, device)).run()
     except RequestError as error:
         if folder.exists():
-            _note(folder, "unusable", str(error))
+            _note(folder, "invalid", str(error))
         raise
     except Exception as error:  # one cell must not take the others of a sweep with it
         folder.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from lavx.experiments import status as grid
+from lavx.experiments import status
 from lavx.files import write_text
 
 Planned = tuple[Path, tuple[str, str, str]]  # <outputs>/<name>, and the cell in it
@@ -31,27 +31,27 @@ class Sweep:
     """
 
     def __init__(self, planned: Sequence[Planned], n_videos: Sequence[int | None]) -> None:
-        self.since = grid.now()
+        self.since = status.now()
         self.planned = list(dict.fromkeys(planned))
         self._marked: list[Path] = []
         for (root, cell), number in zip(planned, n_videos, strict=True):
             folder = root.joinpath(*cell)
-            if (folder / grid.STATUS).exists() or (folder / "config.yaml").exists():
+            if (folder / status.STATUS).exists() or (folder / "config.yaml").exists():
                 continue
             with suppress(OSError):  # each job says that it cannot write
                 folder.mkdir(parents=True, exist_ok=True)
                 total = "null" if number is None else number
-                write_text(folder / grid.STATUS, f'{{"state": "waiting", "total": {total}}}\n')
+                write_text(folder / status.STATUS, f'{{"state": "waiting", "total": {total}}}\n')
                 self._marked.append(folder)
 
-    def statuses(self) -> list[grid.Status]:
+    def statuses(self) -> list[status.Status]:
         """What the results folder says of the cells."""
-        return [grid.status(root, cell, self.since) for root, cell in self.planned]
+        return [status.status(root, cell, self.since) for root, cell in self.planned]
 
     def withdraw(self) -> None:
         """Take the marks away: no job was started."""
         for folder in self._marked:
-            (folder / grid.STATUS).unlink(missing_ok=True)
+            (folder / status.STATUS).unlink(missing_ok=True)
             for empty in (folder, *list(folder.parents)[:4]):
                 with suppress(OSError):
                     empty.rmdir()
@@ -122,9 +122,9 @@ def finish(statuses: list[int], run: Callable[[], object]) -> None:
         statuses.append(1)
     except KeyboardInterrupt:
         if started is not None:
-            print(f"\n{grid.table(started.statuses())}", flush=True)
+            print(f"\n{status.table(started.statuses())}", flush=True)
         raise
     if started is not None:
         table = started.statuses()
-        print(f"\n{grid.table(table)}", flush=True)
-        statuses[:] = [grid.exit_status(table, statuses)]
+        print(f"\n{status.table(table)}", flush=True)
+        statuses[:] = [status.exit_status(table, statuses)]

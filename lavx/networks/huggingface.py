@@ -16,7 +16,7 @@ from torch import nn
 from lavx.networks import huggingface_processor as processors
 from lavx.networks.allocator import keep_freed_memory
 from lavx.networks.checkpoints import check_hash, check_trust, listed
-from lavx.networks.extras import check_torchvision, import_extra
+from lavx.networks.extras import import_extra, import_transformers
 from lavx.networks.outputs import check_output, read_classes
 from lavx.networks.torch_module import TorchModule
 from lavx.networks.video_input import VideoInput
@@ -64,7 +64,6 @@ class HuggingFace(VideoNetwork):
             does what lavx cannot do; or if a parameter is not one of those allowed.
         FileNotFoundError: if the model or its processor are not there and cannot be had.
         ModuleNotFoundError: if transformers is not installed.
-        ImportError: if a torchvision is installed that does not fit this torch.
     """
 
     def __init__(
@@ -81,8 +80,7 @@ class HuggingFace(VideoNetwork):
         trust_checkpoint: bool = False,
         **seeing: Any,
     ) -> None:
-        check_torchvision()
-        import_extra("transformers", "huggingface")
+        import_transformers()
         weights: dict[str, Any] = {"file": None, "sha256": None}
         if isinstance(model, nn.Module):
             built: Any = model
@@ -171,7 +169,7 @@ def load_model(folder: Path, trust_checkpoint: bool = False) -> tuple[Any, dict[
     """
     check_trust(trust_checkpoint)
     first, files = _weights(folder, trust_checkpoint)
-    transformers = import_extra("transformers", "huggingface")
+    transformers = import_transformers()
     damaged = import_extra("safetensors", "huggingface").SafetensorError
     try:
         with _quiet():
@@ -242,7 +240,9 @@ def _preprocessing(processor: Any, name: str) -> processors.Preprocessing:
     if isinstance(processor, str | Path):
         if not str(processor):
             raise ValueError(f"processor must be given for {name}, which was not loaded from a folder or the hub.")
-        processor = processors.load_processor(find_folder(str(processor)))
+        folder = find_folder(str(processor))
+        with _quiet():  # that torchvision is missing: its processors' settings are read, not run
+            processor = processors.load_processor(folder)
     does = processors.read_settings(processor)
     does.check(processor)
     return does

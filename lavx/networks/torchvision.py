@@ -12,7 +12,7 @@ from torch import nn
 
 from lavx.networks.allocator import keep_freed_memory
 from lavx.networks.checkpoints import check_hash, check_trust, download, fill, find_file, read_checkpoint
-from lavx.networks.extras import check_torchvision, import_extra
+from lavx.networks.extras import import_torchvision
 from lavx.networks.outputs import check_output, read_classes
 from lavx.networks.torch_module import TorchModule
 from lavx.networks.video_input import VideoInput
@@ -80,7 +80,6 @@ class Torchvision(VideoNetwork):
         **seeing: Any,
     ) -> None:
         check_trust(trust_checkpoint)
-        check_torchvision()
         chosen = published(arch, weights)
         does = chosen.transforms()
         names = read_classes(classes) or tuple(chosen.meta["categories"])
@@ -113,7 +112,7 @@ def published(arch: str, weights: Any = "DEFAULT") -> Any:
     Raises:
         ValueError: if torchvision has no such network or weights; it says which there are.
     """
-    models = import_extra("torchvision.models", "torchvision")
+    models = import_torchvision()
     archs = models.list_models(module=models.video)
     if arch not in archs:
         raise ValueError(f"arch must be one of {', '.join(archs)}; got {arch}.")
@@ -165,7 +164,7 @@ def _check_size(meta: dict[str, Any], own: dict[str, Any], arch: str) -> None:
 
 def _build(arch: str, n_classes: int) -> nn.Module:
     """The network with random weights."""
-    models = import_extra("torchvision.models", "torchvision")
+    models = import_torchvision()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(RANDOM_SEED)
         module: nn.Module = models.get_model(arch, weights=None, num_classes=n_classes)

@@ -2,7 +2,7 @@
 
 Sources: Gaya-Morey et al. 2024, arXiv 2401.11796: "v1" is Local Agnostic Video Explanations, "v2" the second
 version, REVEX. Differences are paired: taken within the videos that all methods of a claim have, averaged over
-networks. One is not significant where its 95 % bootstrap interval contains 0.
+networks. A difference is not significant where its 95 % bootstrap interval contains 0.
 """
 
 from __future__ import annotations

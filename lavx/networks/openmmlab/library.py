@@ -80,7 +80,7 @@ def load() -> None:
 
         # Its multimodal models are written for transformers 4, and importing them with 5 fails.
         dependency.WITH_MULTIMODAL = False
-        # A training would ask torchvision for its version, and end where that is installed but does not load.
+        # A training would ask torchvision for its version, among others, and end where that does not load.
         runner.collect_env = dict
         register_all_modules(init_default_scope=True)
         from mmaction.models.backbones.resnet import Bottleneck

@@ -1,0 +1,139 @@
+import json
+import sys
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_module
+
+import lavx
+from lavx.datasets.shapes import Shapes
+from lavx.errors import RequestError
+from lavx.experiments.compose import settings
+from lavx.experiments.explain_files import explain_files
+from lavx.game import ScoredClip
+
+
+@pytest.fixture
+def video(tmp_path):
+    return Shapes(tmp_path / "cache", n_videos=1).videos()[0].path
+
+
+@pytest.fixture
+def configure(tmp_path, video):
+    (tmp_path / "my_function.py").write_text(
+        "import numpy as np\n"
+        "def predict(clips):\n"
+        "    means = clips.mean((1, 2, 3)) + 1\n"
+        "    return means / means.sum(1, keepdims=True)\n"
+    )
+    (tmp_path / "labels.txt").write_text("red\ngreen\nblue\n")
+
+    def configure(*overrides):
+        with initialize_config_module("lavx.conf", version_base="1.3"):
+            return settings(compose("explain", overrides=[
+                f"outputs={tmp_path}/out", f"video={video}", "net=function", "net.function=my_function:predict",
+                f"net.classes={tmp_path}/labels.txt", "net.n_frames=4", "net.resize=null", "net.crop=null",
+                "method.sampling.n_samples=30", "metric.n_steps=5", *overrides,
+            ]))  # fmt: skip
+
+    return configure
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    yield
+    for name in ("my_function", "broken"):
+        sys.modules.pop(name, None)
+
+
+def explain(config):
+    return explain_files(config, "kinetics400", "function", "rise")
+
+
+def results(tmp_path, method="rise"):
+    return tmp_path / "out" / "explain" / "videos" / "function" / method / "videos"
+
+
+def test_a_video_is_explained_on_a_function_and_the_answer_is_printed(configure, tmp_path, capsys):
+    assert explain(configure()) == 0
+    out = capsys.readouterr().out
+    folder = results(tmp_path) / "0000"
+    assert {p.name for p in folder.iterdir()} == {"explanation.npz", "metrics.json", "overlay.mp4", "panel.png"}
+    e = lavx.Explanation.load(folder / "explanation.npz")
+    assert e.classes == ("red", "green", "blue") and e.kind == "probabilities" and e.frames.shape[0] == 4
+    top = e.top(3)
+    assert all(f"{score:6.3f}  {name}" in out for name, score in top)
+    assert f"explained: {top[0][0]}" in out and "seconds:" in out and str(folder) in out
+    record = json.loads((folder / "metrics.json").read_text())
+    assert record["output"] == "probabilities" and record["score"] == pytest.approx(e.score)
+    assert explain(configure()) == 0 and "1 of 1 videos are done already" in capsys.readouterr().out
+
+
+def test_windows_of_a_video_are_explained_one_by_one(configure, tmp_path, capsys):
+    assert explain(configure("windows=2")) == 0
+    folders = sorted(results(tmp_path).iterdir())
+    assert len(folders) == 2 and "2 of 2 videos explained" in capsys.readouterr().out
+    first, second = (lavx.Explanation.load(folder / "explanation.npz") for folder in folders)
+    assert max(first.geometry.frame_indices) < min(second.geometry.frame_indices)
+
+
+def test_another_target_is_another_result_of_the_same_video(configure, tmp_path):
+    assert explain(configure()) == 0
+    assert explain(configure("target=blue")) == 0
+    assert lavx.Explanation.load(results(tmp_path, "rise-target=blue") / "0000" / "explanation.npz").target == 2
+
+
+def test_a_video_that_was_cut_off_resumes_inside_its_samples(configure, tmp_path, monkeypatch):
+    config = configure("batch_size=4")
+    forward, left = ScoredClip._forward, 6
+
+    def cut_off(clip, clips):
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KeyboardInterrupt
+        return forward(clip, clips)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ScoredClip, "_forward", cut_off)
+        assert explain(config) == 130
+    seen = []
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            ScoredClip, "_forward", lambda clip, clips: seen.append(len(clips)) or forward(clip, clips)
+        )
+        assert explain(config) == 0
+    resumed = (results(tmp_path) / "0000" / "explanation.npz").read_bytes()
+    other = configure("batch_size=4", f"outputs={tmp_path}/whole")
+    assert explain(other) == 0
+    whole = results(tmp_path / "whole" / "..").parents[5] / "whole" / "explain"
+    (file,) = whole.glob("videos/function/rise/videos/0000/explanation.npz")
+    with np.load(file) as once:
+        again = lavx.Explanation.load(results(tmp_path) / "0000" / "explanation.npz")
+        assert again.result.scores.tolist() == once["scores"].tolist() and len(resumed)
+    assert sum(seen) < 2 + 31 + 10 and not list((tmp_path / "out").rglob(".partial/*"))
+
+
+@pytest.mark.parametrize(
+    "override, message",
+    [
+        ("video=null", "video=... is missing: give a file"),
+        ("video=nowhere.mp4", "video=nowhere.mp4: there is no such file or folder"),
+        ("target=label", "target=label: nobody says what these videos show"),
+        ("target=purple", r"target=purple is neither predicted, label, a class \(red, green, blue\)"),
+        ("windows=0", "windows must be a whole number"),
+        ("net.function=my_function:nothing", "nothing"),
+        ("net.classes=nowhere.txt", "nowhere.txt: there is no such file"),
+        ("seed=-1", "seed must be a whole number >= 0"),
+    ],
+)
+def test_an_invalid_request_is_refused(configure, override, message):
+    with pytest.raises(RequestError, match=message):
+        explain(configure(override))
+
+
+def test_a_function_whose_answers_are_unusable_fails_the_video_with_the_reason(configure, tmp_path, capsys):
+    (tmp_path / "broken.py").write_text("def one_row(clips):\n    return [[0.5, 0.2, 0.3]]\n")
+    assert explain(configure("net.function=broken:one_row")) == 1
+    assert "FAILED" in capsys.readouterr().out
