@@ -189,7 +189,7 @@ def test_workers_spread_over_the_gpus_and_free_them(monkeypatch, tmp_path):
         assert only == "auto"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def environment(tmp_path_factory):
     cache = tmp_path_factory.getbasetemp() / "grid-cache"
     cache.mkdir(exist_ok=True)
@@ -197,6 +197,7 @@ def environment(tmp_path_factory):
         "LAVX_CACHE": str(cache),
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": str(Path(__file__).parent),
+        "RAY_AUTH_MODE": "disabled",  # Ray writes a token into the home folder otherwise
     }
 
 
@@ -299,17 +300,29 @@ LAUNCHERS = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", LAUNCHERS)
-def test_all_launchers_give_the_same_bytes(lavx, tmp_path, environment, name):
-    pytest.importorskip(f"hydra_plugins.hydra_{name}_launcher")
-    environment["RAY_AUTH_MODE"] = "disabled"
-    assert lavx("run", "+experiment=smoke", "threads=1", "name=basic").returncode == 0
-    done = lavx("run", "+experiment=smoke", "threads=1", f"name={name}", *LAUNCHERS[name])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(("-m", "method=loco,univariate", *TINY), id="two_cells"),
+        pytest.param(("+experiment=smoke",), id="smoke", marks=pytest.mark.slow),
+    ],
+)
+def sweep(request, environment, tmp_path_factory):
+    """A sweep's arguments, and the explanations of it by Hydra's own launcher."""
+    arguments = ("run", *request.param, "threads=1")
+    folder = tmp_path_factory.mktemp("basic")
+    done = run_lavx(*arguments, "name=basic", folder=folder, environment=environment, timeout=600)
     assert done.returncode == 0, done.stderr
-    assert "4 cells: 4 done" in done.stdout
-    whole = _explanations(tmp_path / "outputs" / "basic")
-    assert len(whole) == 4 and _explanations(tmp_path / "outputs" / name) == whole
+    return arguments, _explanations(folder / "outputs" / "basic")
+
+
+@pytest.mark.parametrize("name", LAUNCHERS)
+def test_all_launchers_give_the_same_bytes(lavx, tmp_path, sweep, name):
+    arguments, expected = sweep
+    done = lavx(*arguments, f"name={name}", *LAUNCHERS[name])
+    assert done.returncode == 0, done.stderr
+    assert f"{len(expected)} cells: {len(expected)} done" in done.stdout
+    assert len(expected) >= 2 and _explanations(tmp_path / "outputs" / name) == expected
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -450,6 +451,26 @@ def test_without_openmmlab_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in absent else find(name))
     with pytest.raises(ModuleNotFoundError, match=r'need mmaction, mmengine: pip install "lavx\[openmmlab\]"'):
         library.load.__wrapped__()
+
+
+def test_a_training_does_not_ask_a_torchvision_that_does_not_load(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "torchvision.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "torchvision", raising=False)
+    library.load()
+    from mmengine.runner.runner import Runner
+
+    said: list[str] = []
+    training = SimpleNamespace(
+        logger=SimpleNamespace(info=said.append),
+        cfg=SimpleNamespace(_cfg_dict={}),
+        **dict.fromkeys(("_seed", "_launcher", "_distributed", "_world_size"), 0),
+        _randomness_cfg={},
+    )
+    Runner._log_env(training, {})
+    assert "Runtime environment" in said[0]
 
 
 def test_mmaction2_stays_off_the_terminal() -> None:

@@ -604,8 +604,6 @@ def test_the_published_networks_are_fine_tuned_at_full_size(net, jhmdb, tmp_path
 
 @pytest.mark.parametrize("launcher", [[], ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]])
 def test_a_sweep_ends_with_the_worst_exit_status_of_its_jobs(launcher, tmp_path):
-    if launcher:
-        pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     arguments = ["train", "-m", "dataset=jhmdb21", "fold=0,1", f"dataset.root={tmp_path}", *launcher]
     ended = run_lavx(*arguments, folder=tmp_path, environment=dict(os.environ))
     assert ended.returncode == 2 and ended.stderr.count("has no folds") == 2, ended.stderr

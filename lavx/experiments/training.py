@@ -170,7 +170,8 @@ class TrainingJob:
 
     def _setup(self) -> tuple[TrainingSetup, dict[str, Any]]:
         """What is trained, and the file and hash of the weights that it starts from."""
-        library.load()
+        with _refused("net", ModuleNotFoundError):
+            library.load()
         if self.device.type == "cpu":
             keep_freed_memory()
         config, classes = self.config, self.split.training.classes
