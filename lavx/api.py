@@ -404,7 +404,7 @@ def evaluate(
     batch_size: int | str = "auto",
     progress: bool | Progress = True,
 ) -> Evaluation:
-    """Judge an explanation by what happens when the classifier loses, or is given, the voxels that it ranks first.
+    """Evaluate an explanation by what becomes of the score when the voxels that it ranks first are removed or inserted.
 
     Args:
         classifier: the one that was explained.

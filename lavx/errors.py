@@ -1,4 +1,4 @@
-"""The one error that means: what was asked for cannot be done, and here is what can."""
+"""The one error that means: the request is invalid, and here is what is allowed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class RequestError(Exception):
-    """An unusable request. Its message says what was given, what is allowed and what to do; exit status 2."""
+    """An invalid request. Its message says what was given, what is allowed and what to do; exit status 2."""
 
 
 def check_whole(config: Mapping[Any, Any], key: str, least: int, or_null: bool = False) -> None:

@@ -398,7 +398,7 @@ def test_etri_reads_its_tree(etri, caplog):
     assert "1 (other.mp4) left out: not a name" in caplog.text
     assert "left out: a second file of the same name" in caplog.text
     assert "1 (A003_P003_G001_C001) unreadable" in caplog.text
-    assert dataset.truth(videos[0]) is None
+    assert dataset.ground_truth(videos[0]) is None
 
 
 @pytest.mark.parametrize("kind", ["stratified", "by_subject"])
@@ -552,7 +552,7 @@ def test_jhmdb_reads_its_splits(jhmdb, folder, suffix):
     assert inventory.left_out == {"in no split": ["golf/extra", "sit/extra"]}
     assert [video.path.stem for video in Jhmdb21(root, part="train").videos()] == ["v@1 (x)_0"] * 2
     assert len(Jhmdb21(root, split=3, part="all").videos()) == 4
-    assert dataset.truth(dataset.videos()[0]) is None
+    assert dataset.ground_truth(dataset.videos()[0]) is None
 
 
 def test_jhmdb_classes_can_be_chosen_and_label_in_that_order(jhmdb):
@@ -565,26 +565,26 @@ def test_jhmdb_published_masks(jhmdb):
     root, dataset = jhmdb()
     puppet(root, "golf/w_1", MASK)
     golf, sit = dataset.videos()
-    truth = dataset.truth(golf)
+    truth = dataset.ground_truth(golf)
     assert truth.dtype == bool and (truth == MASK).all()
     with pytest.raises(VideoError, match=r"its mask .*puppet_mask/sit/w_1/puppet_mask.mat is not there"):
-        dataset.truth(sit)
+        dataset.ground_truth(sit)
     (root / "puppet_mask/golf/w_1/puppet_mask.mat").write_bytes(b"no mat file" * 50)
     with pytest.raises(VideoError, match="cannot be read"):
-        dataset.truth(golf)
+        dataset.ground_truth(golf)
 
 
 def test_jhmdb_masks_are_brought_to_the_size_of_the_video(jhmdb):
     root, dataset = jhmdb()
     puppet(root, "golf/w_1", MASK.repeat(2, axis=1).repeat(3, axis=2))
-    assert (dataset.truth(dataset.videos()[0]) == MASK).all()
+    assert (dataset.ground_truth(dataset.videos()[0]) == MASK).all()
 
 
 def test_jhmdb_mask_of_another_length_is_refused(jhmdb):
     root, dataset = jhmdb()
     puppet(root, "golf/w_1", MASK[:1])
     with pytest.raises(VideoError, match="has 4 frames, but its mask has 1"):
-        dataset.truth(dataset.videos()[0])
+        dataset.ground_truth(dataset.videos()[0])
 
 
 def test_jhmdb_packed_masks(jhmdb):
@@ -592,12 +592,12 @@ def test_jhmdb_packed_masks(jhmdb):
     mask = np.random.default_rng(1).random((4, 240, 320)) < 0.5
     np.savez(root / PACKED_MASKS, **{"golf/w_1": np.packbits(mask, axis=2)})
     golf, sit = dataset.videos()
-    truth = dataset.truth(golf)
+    truth = dataset.ground_truth(golf)
     assert truth.shape == (4, 16, 24) and (truth == mask[:, 7::15, 6::13][:, :16, :24]).mean() > 0.4
     rows, columns = (np.arange(16) * 15 + 7, ((np.arange(24) + 0.5) * 320 / 24).astype(int))
     assert (truth == mask[:, rows][:, :, columns]).all()
     with pytest.raises(VideoError, match="has no mask of sit/w_1"):
-        dataset.truth(sit)
+        dataset.ground_truth(sit)
 
 
 @pytest.mark.parametrize(
@@ -639,7 +639,7 @@ def test_jhmdb_real(caplog):
     assert sizes[0] == [660, 268] and all(sum(pair) == 928 for pair in sizes) and not caplog.text
     dataset = Jhmdb21(root)
     video = next(v for v in dataset.videos() if dataset.classes[v.label] == "golf")
-    truth = dataset.truth(video)
+    truth = dataset.ground_truth(video)
     info = probe(video.path)
     assert truth.shape == (info.n_frames, info.height, info.width) and 0.01 < truth.mean() < 0.6
     boxes = [line.split(",") for line in (root / "boxes.csv").read_text().splitlines()]
@@ -654,7 +654,7 @@ def test_folder_has_the_classes_of_kinetics_by_default(tree):
     dataset = Folder(tree("a.mp4", "sub/b.mov", "yoga/c.mp4"))
     assert dataset.classes == CLASSES
     assert labels(dataset) == {"a": None, "b": None, "c": "yoga"}
-    assert dataset.truth(dataset.videos()[0]) is None
+    assert dataset.ground_truth(dataset.videos()[0]) is None
 
 
 def test_folder_classes_can_be_its_subfolders_a_file_or_a_list(tree):

@@ -78,7 +78,7 @@ def test_a_truth_that_the_clip_does_not_show_is_no_number(truth):
     assert loc.localization(truth.astype(float), nothing) == {
         "pointing_game": None, "iou": None, "energy_inside": None, "truth_fraction": 0.0,
     }  # fmt: skip
-    with pytest.raises(ValueError, match="truth is empty"):
+    with pytest.raises(ValueError, match="ground truth is empty"):
         loc.iou(truth.astype(float), nothing)
     with pytest.raises(ValueError, match=r"heatmap's shape \(2, 4, 5\), got \(1, 4, 5\)"):
         loc.iou(truth.astype(float), truth[:1])

@@ -60,7 +60,7 @@ def test_videos_are_written_once_and_read_back_with_their_truth(tmp_path):
     drawing = draw((0, 0, 3), label=3)
     frames = read_frames(videos[3].path, range(shapes.N_FRAMES))
     assert np.abs(frames.astype(int) - drawing.frames).mean() < 4
-    assert np.array_equal(dataset.truth(videos[3]), drawing.actor)
+    assert np.array_equal(dataset.ground_truth(videos[3]), drawing.actor)
 
 
 def test_bad_requests_are_refused(tmp_path):

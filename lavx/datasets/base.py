@@ -31,7 +31,7 @@ class Video:
 
 
 class Dataset(Protocol):
-    """Videos with classes, and the truth about them where it is known."""
+    """Videos with classes, and the ground truth about them where it is known."""
 
     name: str
     classes: tuple[str, ...]
@@ -40,7 +40,7 @@ class Dataset(Protocol):
         """All videos, in an order that does not change from call to call."""
         ...
 
-    def truth(self, video: Video) -> NDArray[np.bool_] | None:
+    def ground_truth(self, video: Video) -> NDArray[np.bool_] | None:
         """What the label rests on, bool (n_frames, H, W) in source frames; None where unknown."""
         ...
 

@@ -143,7 +143,7 @@ class EtriActivity3D:
         """The videos of the fold, or all, by id; the log counts those that are missing or left out."""
         return self.inventory().warn(self.name)
 
-    def truth(self, video: Video) -> None:
+    def ground_truth(self, video: Video) -> None:
         """There are no masks."""
         return None
 

@@ -72,7 +72,7 @@ class Folder:
         """All videos, by path, or in the order of the list; the log counts those that are listed but not there."""
         return self.inventory().warn(self.name)
 
-    def truth(self, video: Video) -> None:
+    def ground_truth(self, video: Video) -> None:
         """Nothing is known but the label."""
         return None
 

@@ -63,7 +63,7 @@ class Jhmdb21:
     Below `root`: the videos in class folders, in `ReCompress_Videos/`, `videos/` or `root` itself, with any
     suffix; `splits/<class>_test_split<split>.txt` (lines `name 1` for training, `name 2` for testing); and
     either `puppet_mask/<class>/<video>/puppet_mask.mat` (`part_mask`, height x width x frames) or
-    `actor_masks_packbits_320x240.npz` (by `<class>/<video>`, rows packed to bits). Without masks, no truth.
+    `actor_masks_packbits_320x240.npz` (by `<class>/<video>`, rows packed to bits). Without masks, no ground truth.
 
     Args:
         root: the folder.
@@ -136,7 +136,7 @@ class Jhmdb21:
         videos, unreadable = readable(videos)
         return Inventory(videos, missing, unreadable, {"in no split": unlisted} if unlisted else {})
 
-    def truth(self, video: Video) -> NDArray[np.bool_] | None:
+    def ground_truth(self, video: Video) -> NDArray[np.bool_] | None:
         """The actor's silhouette, bool (n_frames, height, width) in source frames; None where there are no masks.
 
         Raises:
@@ -166,7 +166,7 @@ class Jhmdb21:
                     raise VideoError(f"{video.path}: {packed} has no mask of {folder}/{stem}.")
                 rows = stored[f"{folder}/{stem}"]
             return np.unpackbits(rows, axis=2, count=PACKED_WIDTH).astype(bool)
-        log.info("%s: neither puppet_mask nor %s is there, so there is no truth.", self.root, PACKED_MASKS)
+        log.info("%s: neither puppet_mask nor %s is there, so there is no ground truth.", self.root, PACKED_MASKS)
         return None
 
     def _split_of(self, name: str) -> dict[str, str]:

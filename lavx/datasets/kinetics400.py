@@ -87,7 +87,7 @@ class Kinetics400:
         """All videos that are there, by path, or in the order of `annotations`; the log counts the others."""
         return self.inventory().warn(self.name)
 
-    def truth(self, video: Video) -> None:
+    def ground_truth(self, video: Video) -> None:
         """Kinetics has no masks."""
         return None
 

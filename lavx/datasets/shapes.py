@@ -1,4 +1,4 @@
-"""`shapes`: the embedded dataset, videos drawn by code whose every voxel has a known truth.
+"""`shapes`: the embedded dataset, videos drawn by code whose every voxel has a known ground truth.
 
 Each video shows a textured background with clutter and drifting gray distractors. One *actor*, a convex
 polygon, appears for a part of the video only and there turns from one of four colors into another. The
@@ -49,7 +49,7 @@ CLASSES: tuple[str, ...] = tuple(f"{first} to {second}" for first, second in PAI
 
 @dataclass(frozen=True)
 class Drawing:
-    """One drawn video and its truth.
+    """One drawn video and its ground truth.
 
     Attributes:
         frames: uint8 (n, HEIGHT, WIDTH, 3), RGB.
@@ -198,7 +198,7 @@ class Shapes:
                 "folder that can be written"
             ) from error
 
-    def truth(self, video: Video) -> NDArray[np.bool_]:
+    def ground_truth(self, video: Video) -> NDArray[np.bool_]:
         """The actor's mask in the source frames: bool (n_frames, height, width)."""
         with np.load(video.path.with_suffix(".npz")) as stored:
             shape = tuple(stored["shape"])

@@ -81,7 +81,7 @@ class VideoFiles:
             for a, b in zip(edges, edges[1:], strict=False)
         ]
 
-    def truth(self, video: Video) -> None:
+    def ground_truth(self, video: Video) -> None:
         """Nothing is known about the videos."""
         return None
 

@@ -30,7 +30,7 @@ def explain_files(config: Settings, dataset: str, net: str, method: str) -> int:
         method: what the method is called.
 
     Raises:
-        RequestError: if anything asked for cannot be done.
+        RequestError: if the request is invalid.
     """
     check_whole(config, "seed", 0)
     if config.target == "label":

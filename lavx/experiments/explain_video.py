@@ -94,7 +94,7 @@ class VideoExplainer:
         dataset: the videos' dataset.
         network: the classifier.
         method: how it is explained.
-        metric: how explanations are judged.
+        metric: how explanations are evaluated.
         target: the class to explain: "predicted", "label", a name or an index.
         seed: of all draws.
         batches: batch sizes.
@@ -167,7 +167,7 @@ class VideoExplainer:
     def _evaluate(
         self, scored: ScoredClip, clip: Clip, video: Video, heatmap: NDArray[np.floating]
     ) -> tuple[Evaluation, Evaluation | None]:
-        truth = self.dataset.truth(video)
+        truth = self.dataset.ground_truth(video)
         in_clip = None if truth is None else ground_truth_in_clip(truth, clip.geometry)
         evaluation = evaluated(scored, heatmap, self.metric, in_clip)
         crossed = self.metric.crossed

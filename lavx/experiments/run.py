@@ -69,7 +69,7 @@ class Request:
         everything: all its videos.
         videos: those to explain.
         method: how to explain.
-        metric: how to judge explanations.
+        metric: how explanations are evaluated.
         folder: where results go.
     """
 
@@ -93,7 +93,7 @@ def request(config: Settings, names: tuple[str, str, str]) -> Request:
     """Check and build what settings ask for.
 
     Raises:
-        RequestError: if anything asked for cannot be done.
+        RequestError: if the request is invalid.
     """
     check_whole(config, "n_videos", 1, or_null=True)
     check_whole(config, "seed", 0)

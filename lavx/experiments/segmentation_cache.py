@@ -35,7 +35,9 @@ class SegmentationCache:
         self, segmentation: Segmentation, clip: NDArray[np.uint8], rng: np.random.Generator
     ) -> tuple[Regions, float]:
         """The regions of a clip, and the seconds that computing them took (when they were computed)."""
-        if computed_by(segmentation) is None:  # nobody says when it cuts differently: it cannot be told apart
+        if (
+            computed_by(segmentation) is None
+        ):  # nobody says when it cuts differently, so that stored regions may be outdated
             return compute_regions(segmentation, clip, rng)
         file = self.folder / f"{self._key(segmentation, clip, rng)}.npz"
         with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):

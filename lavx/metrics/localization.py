@@ -1,7 +1,7 @@
 """How well a heatmap lies where the ground truth is: pointing game, IoU, energy inside.
 
 All of them look at the raw heatmap (T, H, W), never at what is drawn of it. A method with few regions gives
-many voxels the same worth; ties are then shared out in proportion instead of being broken by chance.
+many voxels the same importance; ties then count in proportion instead of being broken by chance.
 Used for video by Gaya-Morey et al. (REVEX, arXiv 2401.11796, version 2).
 """
 
@@ -14,7 +14,7 @@ from lavx.types import Geometry
 
 
 def ground_truth_in_clip(truth: NDArray[np.bool_], geometry: Geometry) -> NDArray[np.bool_]:
-    """Map a truth in source frames to the clip: bool (T, h, w).
+    """Map a ground truth in source frames to the clip: bool (T, h, w).
 
     Each sampled frame's mask is resized to the nearest pixel and cropped as the frame itself was.
 
@@ -23,16 +23,16 @@ def ground_truth_in_clip(truth: NDArray[np.bool_], geometry: Geometry) -> NDArra
         geometry: where the clip lies in its video.
 
     Raises:
-        ValueError: if the truth is not of this video's size or length.
+        ValueError: if the ground truth is not of this video's size or length.
     """
     if truth.ndim != 3 or truth.shape[1:] != tuple(geometry.source_size):
         raise ValueError(
-            f"the truth must be (n_frames, {geometry.source_size[0]}, {geometry.source_size[1]}), the size of "
+            f"the ground truth must be (n_frames, {geometry.source_size[0]}, {geometry.source_size[1]}), the size of "
             f"the source's frames; got {truth.shape}"
         )
     if max(geometry.frame_indices) >= len(truth):
         raise ValueError(
-            f"the truth has {len(truth)} frames, but the clip shows frame {max(geometry.frame_indices)}"
+            f"the ground truth has {len(truth)} frames, but the clip shows frame {max(geometry.frame_indices)}"
         )
     starts, sizes = geometry.crop[:2], geometry.crop[2:]
     rows, columns = (
@@ -58,19 +58,19 @@ def unit(heatmap: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def pointing_game(heatmap: NDArray[np.floating], truth: NDArray[np.bool_]) -> float:
-    """Whether the most important voxel lies inside the truth: 1 or 0, the share of them where several tie.
+    """Whether the most important voxel lies inside the ground truth: 1 or 0, the share of them where several tie.
 
     Source: Zhang et al. 2016 (Top-down neural attention by excitation backprop), section 4.1, with no
-    tolerance around the truth.
+    tolerance around the ground truth.
     """
     _check(heatmap, truth)
     return float(truth[heatmap == heatmap.max()].mean())
 
 
 def iou(heatmap: NDArray[np.floating], truth: NDArray[np.bool_]) -> float:
-    """Intersection over union of the truth and as many of the most important voxels: in [0, 1].
+    """Intersection over union of the ground truth and as many of the most important voxels: in [0, 1].
 
-    Taking as many voxels as the truth has needs no threshold. Voxels that tie for the last places count in
+    Taking as many voxels as the ground truth has needs no threshold. Voxels that tie for the last places count in
     proportion. Source: the IoU of Gaya-Morey et al. (REVEX), with this area in place of thresholds.
     """
     _check(heatmap, truth)
@@ -83,7 +83,7 @@ def iou(heatmap: NDArray[np.floating], truth: NDArray[np.bool_]) -> float:
 
 
 def energy_inside(heatmap: NDArray[np.floating], truth: NDArray[np.bool_]) -> float:
-    """Share of the heatmap's positive energy that lies inside the truth: in [0, 1].
+    """Share of the heatmap's positive energy that lies inside the ground truth: in [0, 1].
 
     The heatmap is brought to [0, 1] by `unit` first. One that says nothing spreads its energy evenly. Source:
     the energy-based pointing game of Wang et al. 2020 (Score-CAM), section 4.3.
@@ -95,9 +95,9 @@ def energy_inside(heatmap: NDArray[np.floating], truth: NDArray[np.bool_]) -> fl
 
 
 def localization(heatmap: NDArray[np.floating], truth: NDArray[np.bool_]) -> dict[str, float | None]:
-    """All that compares a heatmap with the truth, both (T, H, W); None where the clip shows nothing of it.
+    """All that compares a heatmap with the ground truth, both (T, H, W); None where the clip shows nothing of it.
 
-    `truth_fraction` is the share of voxels inside the truth: what a heatmap gets by chance.
+    `truth_fraction` is the share of voxels inside the ground truth: what a heatmap gets by chance.
     """
     fraction = float(truth.mean())
     if fraction == 0:
@@ -112,6 +112,6 @@ def localization(heatmap: NDArray[np.floating], truth: NDArray[np.bool_]) -> dic
 
 def _check(heatmap: NDArray[np.floating], truth: NDArray[np.bool_]) -> None:
     if heatmap.shape != truth.shape:
-        raise ValueError(f"the truth must have the heatmap's shape {heatmap.shape}, got {truth.shape}")
+        raise ValueError(f"the ground truth must have the heatmap's shape {heatmap.shape}, got {truth.shape}")
     if not truth.any():
-        raise ValueError("the truth is empty; there is nothing to point at")
+        raise ValueError("the ground truth is empty; there is nothing to point at")
