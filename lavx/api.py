@@ -404,7 +404,7 @@ def evaluate(
     batch_size: int | str = "auto",
     progress: bool | Progress = True,
 ) -> Evaluation:
-    """Evaluate an explanation by what becomes of the score when the voxels that it ranks first are removed or inserted.
+    """Evaluate an explanation: what becomes of the score when the voxels that it ranks first go, or come, first?
 
     Args:
         classifier: the one that was explained.

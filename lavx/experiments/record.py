@@ -94,7 +94,7 @@ class VideoRecord:
         insertion_auc: area under the insertion curve; higher is better.
         average_drop: share of the score that is lost where the heatmap masks the clip, in [0, 1]; lower is better.
         increase: 1 where the masked clip scores higher than the clip, else 0.
-        pointing_game: 1 where the most important voxel lies in the ground truth, else 0; a share where several tie.
+        pointing_game: 1 where the most important voxel lies in the ground truth, else 0; a share if several tie.
         iou: of the ground truth and as many of the most important voxels, in [0, 1].
         energy_inside: share of the positive heat that lies in the ground truth, in [0, 1].
         truth_fraction: share of the clip's voxels that the ground truth holds; with 0 the three above are None.

@@ -27,8 +27,8 @@ def ground_truth_in_clip(truth: NDArray[np.bool_], geometry: Geometry) -> NDArra
     """
     if truth.ndim != 3 or truth.shape[1:] != tuple(geometry.source_size):
         raise ValueError(
-            f"the ground truth must be (n_frames, {geometry.source_size[0]}, {geometry.source_size[1]}), the size of "
-            f"the source's frames; got {truth.shape}"
+            f"the ground truth must be (n_frames, {geometry.source_size[0]}, {geometry.source_size[1]}), the size "
+            f"of the source's frames; got {truth.shape}"
         )
     if max(geometry.frame_indices) >= len(truth):
         raise ValueError(
