@@ -48,7 +48,7 @@ from lavx.networks.training.checkpoints import last_checkpoint, read_meta
 from lavx.networks.training.fit import fit
 from lavx.networks.training.observer import Observer
 from lavx.networks.training.recipe import Recipe
-from lavx.networks.training.setup import TrainingSetup
+from lavx.networks.training.setup import TrainingSetup, config_text
 from lavx.networks.training.transfer import InitialWeights, begin_with, with_classes
 
 # Where a training happens, and what it leaves beside its weights: not what it computes.
@@ -150,7 +150,7 @@ class TrainingJob:
             return self._report()
         setup, weights = self._setup()
         identities.claim(self.folder, self.identity, environment(weights, str(self.device), self.config.seed))
-        write_text(self.parent / "config.py", _config_text(setup.settings))
+        write_text(self.parent / "config.py", config_text(setup.settings))
         print(
             f"{self.title}: {setup.about['n_training']} training videos, {setup.about['n_held_out']} held-out "
             f"videos, {len(setup.classes)} classes, {setup.total_steps} steps of {self.recipe.batch_size} on "
@@ -305,13 +305,3 @@ def _training_device(device: str, precision: str) -> torch.device:
 def _accuracy(values: Mapping[str, float], n_classes: int) -> str:
     top5 = f", top-5 {values['top5']:.1%}" if n_classes > TOP else ""
     return f"top-1 {values['top1']:.1%}{top5}"
-
-
-def _config_text(settings: Any) -> str:
-    """The config as a file that `net.config` takes: the network, what it sees, and how it is trained."""
-    from mmengine.config import Config
-
-    names = ("model", "val_pipeline", "train_pipeline", "optim_wrapper", "param_scheduler", "auto_scale_lr")
-    plain = settings.to_dict()
-    kept = {name: plain[name] for name in names if name in plain}
-    return f"# Written by lavx train.\n{Config(kept).pretty_text}"
