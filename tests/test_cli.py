@@ -12,7 +12,7 @@ import pytest
 from command import run_lavx
 
 import lavx
-from lavx.commands.run import cell_name
+from lavx.commands.cell_name import cell_name
 
 ROOT = Path(__file__).parents[1]
 

@@ -213,7 +213,7 @@ def test_the_experiments_plan_their_cells_and_the_command_line_narrows_them(name
     from hydra.core.global_hydra import GlobalHydra
     from hydra.types import RunMode
 
-    from lavx.experiments import sweep
+    from lavx.commands import sweep
 
     GlobalHydra.instance().clear()
     hydra = Hydra.create_main_hydra2("lavx", create_config_search_path("pkg://lavx.conf"))

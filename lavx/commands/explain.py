@@ -9,7 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from lavx.commands import begin_job, gathering, guarded
-from lavx.commands.run import cell_name
+from lavx.commands.cell_name import cell_name
 
 
 @hydra.main(version_base="1.3", config_path="pkg://lavx.conf", config_name="explain")

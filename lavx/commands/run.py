@@ -7,23 +7,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from lavx import commands
-from lavx.commands import begin_job, guarded
-from lavx.experiments import sweep
-
-_NAMES_A_NETWORK = ("net.name", "net.arch")  # the first of these that is given
-
-
-def cell_name(overrides: list[str], choices: dict[str, str]) -> tuple[str, str, str]:
-    """The dataset, net and method parts of the run folder.
-
-    A network that is given a name or an architecture is called by it; a changed step of the method is in its name.
-    """
-    given = dict(override.lstrip("+~").partition("=")[::2] for override in overrides)
-    named = [given[key] for key in _NAMES_A_NETWORK if given.get(key)]
-    changed = [o.lstrip("+~") for o in overrides if o.lstrip("+~").startswith(("method/", "method."))]
-    suffix = "".join("-" + change[len("method/") :].replace("/", ".") for change in sorted(changed))
-    net = named[0].strip("'\"").replace("/", "_") if named else choices["net"]
-    return choices["dataset"], net, choices["method"] + suffix
+from lavx.commands import begin_job, guarded, sweep
+from lavx.commands.cell_name import cell_name
 
 
 @hydra.main(version_base="1.3", config_path="pkg://lavx.conf", config_name="run")

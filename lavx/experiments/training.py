@@ -49,7 +49,7 @@ from lavx.networks.training.checkpoints import last_checkpoint, read_meta
 from lavx.networks.training.fit import fit
 from lavx.networks.training.observer import Observer
 from lavx.networks.training.recipe import Recipe
-from lavx.networks.training.setup import TrainingSetup
+from lavx.networks.training.setup import TrainingSetup, config_text
 from lavx.networks.training.transfer import InitialWeights, begin_with, with_classes
 
 # Where a training happens, and what it leaves beside its weights: not what it computes.
@@ -151,7 +151,7 @@ class TrainingJob:
             return self._report()
         setup, weights = self._setup()
         identities.claim(self.folder, self.identity, environment(weights, str(self.device), self.config.seed))
-        write_text(self.parent / "config.py", library.config_text(setup.settings))
+        write_text(self.parent / "config.py", config_text(setup.settings))
         print(
             f"{self.title}: {setup.about['n_training']} training videos, {setup.about['n_held_out']} held-out "
             f"videos, {len(setup.classes)} classes, {setup.total_steps} steps of {self.recipe.batch_size} on "

@@ -111,16 +111,6 @@ def read_config(path: str) -> Any:
     raise FileNotFoundError(f"config={path} is neither a file nor one of mmaction2's ({packaged.parent}).")
 
 
-def config_text(settings: Any) -> str:
-    """A config as a file that `net.config` takes: the network, what it sees, and how it is trained."""
-    from mmengine.config import Config
-
-    names = ("model", "val_pipeline", "train_pipeline", "optim_wrapper", "param_scheduler", "auto_scale_lr")
-    plain = settings.to_dict()
-    kept = {name: plain[name] for name in names if name in plain}
-    return f"# Written by lavx train.\n{Config(kept).pretty_text}"
-
-
 def packaged_configs() -> Path:
     """The folder of the configs that mmaction2's wheel carries."""
     load()

@@ -75,3 +75,13 @@ class TrainingSetup:
             return self.recipe.epochs * self.steps_per_epoch
         assert self.recipe.iterations is not None
         return self.recipe.iterations
+
+
+def config_text(settings: Any) -> str:
+    """An mmengine config as a file that networks take: the network, what it sees, and how it is trained."""
+    from mmengine.config import Config
+
+    names = ("model", "val_pipeline", "train_pipeline", "optim_wrapper", "param_scheduler", "auto_scale_lr")
+    plain = settings.to_dict()
+    kept = {name: plain[name] for name in names if name in plain}
+    return f"# Written by lavx train.\n{Config(kept).pretty_text}"

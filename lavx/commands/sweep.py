@@ -14,6 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from lavx.commands.cell_name import cell_name
 from lavx.experiments import status
 from lavx.files import write_text
 
@@ -89,8 +90,6 @@ def _plan(config: DictConfig) -> tuple[list[Planned], list[int | None]]:
         axes[key] = [(key, value) for value in values]
     planned: list[Planned] = []
     n_videos: list[int | None] = []
-    from lavx.commands.run import cell_name
-
     for job in itertools.product(*axes.values()):
         asked = dict(job)
         composed = config.hydra.runtime.choices
