@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import shapiq
 import torch
 from PIL import Image
 
@@ -237,6 +236,7 @@ def test_a_sampling_may_see_scores_and_ask_for_more():
 
 
 def test_the_exact_shapley_values_of_shapiq_on_a_game_of_a_clip(red_corner, rng):
+    shapiq = pytest.importorskip("shapiq")
     """Kernel SHAP with all coalitions against an exact computer that plays the same game."""
     from lavx.game import ScoredClip
     from lavx.methods.behavior import Probability
