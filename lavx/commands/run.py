@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from lavx import commands
 from lavx.commands import begin_job, guarded
 from lavx.experiments import sweep
+from lavx.experiments.names import cell_part
 
 _NAMES_A_NETWORK = ("net.name", "net.arch")  # the first of these that is given
 
@@ -23,7 +24,7 @@ def cell_name(overrides: list[str], choices: dict[str, str]) -> tuple[str, str, 
     changed = [o.lstrip("+~") for o in overrides if o.lstrip("+~").startswith(("method/", "method."))]
     suffix = "".join("-" + change[len("method/") :].replace("/", ".") for change in sorted(changed))
     net = named[0].strip("'\"").replace("/", "_") if named else choices["net"]
-    return choices["dataset"], net, choices["method"] + suffix
+    return cell_part(choices["dataset"]), cell_part(net), cell_part(choices["method"] + suffix)
 
 
 @hydra.main(version_base="1.3", config_path="pkg://lavx.conf", config_name="run")
