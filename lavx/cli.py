@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import re
 import sys
+from collections.abc import Sequence
 
 from lavx import __version__
+from lavx.experiments.names import checked_name
+from lavx.text import print_any_text
 
 COMMANDS = {
     "explain": "explain one video, several, or a folder of them, on any network",
@@ -33,8 +37,34 @@ Commands:
 Try: lavx explain dataset=shapes, or lavx run"""
 
 
+# A slash, a control character, or a leading dot of a name or of one of several that are swept over.
+_LEAVES = re.compile(r"""[/\x00-\x1f\x7f\ud800-\udfff]|(?:^|,)\s*['"]?\.""")
+_NO_UTF8 = re.compile(r"[^,\[\]{}]*[\ud800-\udfff][^,\[\]{}]*")  # with what is around it in a list
+
+
+def arguments_for_hydra(arguments: Sequence[str]) -> list[str]:
+    """Arguments as Hydra's grammar takes them: what is no UTF-8 in quotes.
+
+    Raises:
+        RequestError: if `name` would leave the outputs folder: before Hydra makes a sweep's folder there.
+    """
+    for argument in arguments:
+        key, _, value = argument.lstrip("+").partition("=")
+        if key == "name" and "${" not in value and _LEAVES.search(value):
+            checked_name(value.strip("'\""))
+    return [_quoted(argument) for argument in arguments]
+
+
+def _quoted(argument: str) -> str:
+    key, equals, value = argument.partition("=")
+    if "'" in value or '"' in value:
+        return argument
+    return key + equals + _NO_UTF8.sub(lambda found: f"'{found[0]}'", value)
+
+
 def main() -> None:
     """The console script."""
+    print_any_text()
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(HELP.format(commands="\n".join(f"  {name:10} {what}" for name, what in COMMANDS.items())))
@@ -51,9 +81,14 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(2)
-    sys.argv = [f"lavx {word}", *arguments[1:]]
     from lavx import commands
+    from lavx.errors import RequestError
 
+    try:
+        sys.argv = [f"lavx {word}", *arguments_for_hydra(arguments[1:])]
+    except RequestError as error:
+        print(f"lavx: {error}", file=sys.stderr)
+        sys.exit(commands.UNUSABLE)
     try:
         importlib.import_module(f"lavx.commands.{word}").main()
     except KeyboardInterrupt:

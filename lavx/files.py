@@ -26,7 +26,8 @@ def whole(path: Path) -> Iterator[Path]:
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     with whole(path) as part:
-        part.write_text(text)
+        # A name that is no text, in an error message perhaps, must not keep a file from being written.
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def read_json_lines(path: Path) -> list[Any]:

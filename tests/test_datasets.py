@@ -142,7 +142,7 @@ def test_lists_are_read_as_people_write_them(tmp_path, name, text, expected):
     [
         (b"a.mp4,x, y\n", "line 1: expected path,label, got 3 values: .* double quotes"),
         (b"path,label\n,x\n", "line 2: expected path,label, got no path"),
-        (b"path,label\n\xff\xfe,x\n", r"not text in UTF-8 \(byte 11\)"),
+        ("path,label\na.mp4,x\n".encode("utf-16"), r"l\.csv: not text in UTF-8 \(it holds a null byte\)"),
     ],
 )
 def test_a_list_that_is_none_is_refused(tmp_path, data, message):

@@ -46,7 +46,7 @@ def test_a_cell_leaves_the_whole_run_folder(request_cell, tmp_path, capsys):
     assert run_cell(request_cell(), *NAMES) == 0
     run = folder(tmp_path)
     assert {p.name for p in run.iterdir()} == {
-        ".locks", ".partial", ".workers", "config.yaml", "content.json", "environment.json", "results.csv",
+        ".locks", ".names", ".partial", ".workers", "config.yaml", "content.json", "environment.json", "results.csv",
         "run.log", "status.json", "videos",
     }  # fmt: skip
     for number in range(3):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lavx.errors import RequestError
+from lavx.text import print_any_text, visible
 
 OK, SOME_FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 
@@ -22,10 +23,11 @@ _GATHERING = "LAVX_STATUSES"  # a folder into which the jobs of a sweep write th
 
 def guarded(job: Callable[[], int]) -> int:
     """Run one job; an unusable request becomes its message and exit status 2."""
+    print_any_text()  # a launcher may have made this process
     try:
         status = job()
     except RequestError as error:
-        print(f"lavx: {error}", file=sys.stderr)
+        print(f"lavx: {visible(str(error), lines=True)}", file=sys.stderr)
         status = UNUSABLE
     except Exception:
         _tell(SOME_FAILED)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from lavx.experiments.names import cell_part
+
 _NAMES_A_NETWORK = ("net.name", "net.arch")  # the first of these that is given
 
 
@@ -15,4 +17,4 @@ def cell_name(overrides: list[str], choices: dict[str, str]) -> tuple[str, str, 
     changed = [o.lstrip("+~") for o in overrides if o.lstrip("+~").startswith(("method/", "method."))]
     suffix = "".join("-" + change[len("method/") :].replace("/", ".") for change in sorted(changed))
     net = named[0].strip("'\"").replace("/", "_") if named else choices["net"]
-    return choices["dataset"], net, choices["method"] + suffix
+    return cell_part(choices["dataset"]), cell_part(net), cell_part(choices["method"] + suffix)

@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 
 from lavx.commands import OK, SOME_FAILED, guarded
 from lavx.errors import RequestError, check_whole
+from lavx.text import csv_cell, visible
 
 if TYPE_CHECKING:
     from lavx.datasets.base import Video
@@ -44,6 +45,7 @@ def check_dataset(config: Settings, name: str) -> int:
     from lavx.datasets import check
     from lavx.drawing.contact_sheet import draw_contact_sheet
     from lavx.experiments.compose import build
+    from lavx.experiments.names import cell_part
 
     check_whole(config, "limit", 1, or_null=True)
     for key, least in (("sheet", 1), ("workers", 1), ("seed", 0)):
@@ -53,7 +55,7 @@ def check_dataset(config: Settings, name: str) -> int:
         found = check.inventory(dataset)
     except (OSError, ValueError) as error:
         raise RequestError(str(error)) from error
-    print("\n".join(_counts(name, found, dataset.classes)), flush=True)
+    print(visible("\n".join(_counts(name, found, dataset.classes)), lines=True), flush=True)
     chosen = check.draw(found.videos, config.limit, config.seed)
     try:
         infos = check.decode(chosen, config.workers)
@@ -61,8 +63,8 @@ def check_dataset(config: Settings, name: str) -> int:
         print("\nlavx: interrupted; nothing was written.")
         return 130
     unreadable = found.unreadable | {i: info for i, info in infos.items() if isinstance(info, str)}
-    print("\n".join(_decoded(infos, len(found.videos), unreadable)))
-    folder = Path(config.outputs) / "data" / name
+    print(visible("\n".join(_decoded(infos, len(found.videos), unreadable)), lines=True))
+    folder = Path(config.outputs) / "data" / cell_part(name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "videos.csv").write_text(_table(found, infos, dataset.classes), encoding="utf-8")
@@ -70,7 +72,7 @@ def check_dataset(config: Settings, name: str) -> int:
         sheet = folder / "contact_sheet.png"
         if pictures:
             label = _labeler(dataset.classes)
-            entries = [(p.image, label(p.video), p.video.path.stem) for p in pictures]
+            entries = [(p.image, label(p.video), visible(p.video.path.stem)) for p in pictures]
             title = f"{name}: {len(entries)} of {len(found.videos)} videos, the middle frame of each"
             draw_contact_sheet(sheet, title, entries)
         else:
@@ -151,7 +153,7 @@ def _table(found: Inventory, infos: dict[str, VideoInfo | str], classes: Sequenc
         numbers: tuple[object, ...] = ("", "", "", "", info or "")
         if info is not None and not isinstance(info, str):
             numbers = (info.n_frames, info.height, info.width, round(info.fps, 3), "")
-        writer.writerow((video.id, video.path, *words, *numbers))
+        writer.writerow(map(csv_cell, (video.id, str(video.path), *words, *numbers)))
     for name, reason in found.unreadable.items():
-        writer.writerow((name, "", "", "", "", "", "", "", reason))
+        writer.writerow(map(csv_cell, (name, "", "", "", "", "", "", "", reason)))
     return text.getvalue()

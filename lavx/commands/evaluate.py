@@ -32,8 +32,9 @@ def _main(config: DictConfig) -> int:
 
     def job() -> int:
         from lavx.experiments.compose import settings
+        from lavx.experiments.names import cell_part
 
-        return evaluate(settings(config), (choices["dataset"], choices["net"]))
+        return evaluate(settings(config), (cell_part(choices["dataset"]), cell_part(choices["net"])))
 
     return guarded(job)
 

@@ -34,7 +34,9 @@ def _gallery(config: Settings, dataset_name: str, net_name: str) -> int:
     from lavx.drawing.gallery import draw_gallery
     from lavx.experiments.compose import build, build_network, settings, videos_of
     from lavx.experiments.held_out import prepare
+    from lavx.experiments.names import folder_name
     from lavx.game import BatchSizes, ScoredClip, ScoreError, Seeds
+    from lavx.text import visible
     from lavx.video import VideoError
 
     check_whole(config, "n_frames", 1)
@@ -46,7 +48,7 @@ def _gallery(config: Settings, dataset_name: str, net_name: str) -> int:
     if config.video is None:
         video = videos_of(dataset)[0]
     else:
-        video = Video(Path(config.video).stem, Path(config.video).expanduser(), None)
+        video = Video(visible(Path(config.video).stem), Path(config.video).expanduser(), None)
     network = build_network(config, (dataset_name, net_name), dataset, [video])
     try:
         prepare(network, dataset, video)
@@ -60,7 +62,7 @@ def _gallery(config: Settings, dataset_name: str, net_name: str) -> int:
         )
     except (VideoError, ScoreError, OSError, ValueError) as error:
         raise RequestError(str(error)) from error
-    folder = Path(config.outputs) / config.name / "gallery" / f"{video.id}-{net_name}"
+    folder = Path(config.outputs) / config.name / "gallery" / folder_name(f"{video.id}-{net_name}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

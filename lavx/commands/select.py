@@ -25,6 +25,7 @@ def _quoted(value: object) -> str:
 
 def _select(config: Settings, dataset_name: str, dataset_overrides: list[str]) -> int:
     from lavx.experiments.compose import build, build_network, settings, videos_of
+    from lavx.experiments.names import cell_part
     from lavx.experiments.video_selection import select
 
     check_whole(config, "n_videos", 1)
@@ -38,12 +39,13 @@ def _select(config: Settings, dataset_name: str, dataset_overrides: list[str]) -
         return lambda: build_network(run, (dataset_name, net), dataset, videos, f"net={net}")
 
     networks = {net: builder(net) for net in config.nets}
+    name = cell_part(dataset_name)
     folder = Path(config.outputs) / config.name / "selections"
-    selection = select(videos, networks, config.n_videos, config.seed, folder, dataset_name, dataset)
+    selection = select(videos, networks, config.n_videos, config.seed, folder, name, dataset)
     n = len(selection["videos"])
     print(
         f"{n} of {selection['drawn']} drawn videos are classified correctly by all of {', '.join(config.nets)} "
-        f"({selection['unreadable']} unreadable). Selection: {folder / (dataset_name + '.json')}"
+        f"({selection['unreadable']} unreadable). Selection: {folder / (name + '.json')}"
     )
     if n < config.n_videos:
         print(f"lavx: only {n} of the {config.n_videos} videos wanted; the dataset has no more.")

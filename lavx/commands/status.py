@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 from lavx.commands import OK, UNUSABLE, statuses
+from lavx.errors import RequestError
+from lavx.experiments.names import checked_places
 from lavx.experiments.status import STATUS, cells, status, table
 
 HELP = """lavx status: which cells of a grid are done, running, failed or waiting, and the time left.
@@ -41,6 +43,11 @@ def show(arguments: list[str]) -> int:
             print(f"lavx: {message}", file=sys.stderr)
             return UNUSABLE
         settings[key] = value
+    try:
+        settings |= checked_places(settings)
+    except RequestError as error:
+        print(f"lavx: {error}", file=sys.stderr)
+        return UNUSABLE
     outputs = Path(settings["outputs"]).expanduser()
     root = outputs / settings["name"]
     found = cells(root)

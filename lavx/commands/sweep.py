@@ -15,7 +15,9 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from lavx.commands.cell_name import cell_name
+from lavx.errors import RequestError
 from lavx.experiments import status
+from lavx.experiments.names import checked_places
 from lavx.files import write_text
 
 Planned = tuple[Path, tuple[str, str, str]]  # <outputs>/<name>, and the cell in it
@@ -66,6 +68,8 @@ class Plan(Callback):
         global started
         try:
             planned, n_videos = _plan(config)
+        except RequestError:
+            return  # each job says why it cannot be done
         except Exception as error:  # Hydra answers an override that it cannot read by itself
             warnings.warn(f"the sweep's cells are not known beforehand: {error}", stacklevel=1)
             return
@@ -96,7 +100,8 @@ def _plan(config: DictConfig) -> tuple[list[Planned], list[int | None]]:
         choices = {group: asked.get(group, composed[group]) for group in ("dataset", "net", "method")}
         if any(choice not in loader.get_group_options(group) for group, choice in choices.items()):
             return [], []  # Hydra names those there are
-        root = Path(asked.get("outputs", config.outputs)) / asked.get("name", config.name)
+        checked = checked_places({key: asked.get(key, config[key]) for key in ("name", "outputs")})
+        root = Path(checked["outputs"], checked["name"])
         planned.append((root, cell_name([f"{key}={value}" for key, value in job], choices)))
         number = str(asked.get("n_videos", config.n_videos))
         n_videos.append(int(number) if number.isdigit() else None)

@@ -19,9 +19,10 @@ def _main(config: DictConfig) -> int:
     def job() -> int:
         begin_job(config.threads)
         from lavx.experiments.compose import settings
+        from lavx.experiments.names import cell_part
         from lavx.experiments.training import run_training
 
-        return run_training(settings(config), choices["dataset"], choices["net"])
+        return run_training(settings(config), cell_part(choices["dataset"]), cell_part(choices["net"]))
 
     return guarded(job)
 

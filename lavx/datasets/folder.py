@@ -13,6 +13,7 @@ from lavx.datasets.layouts import (
     Inventory,
     find_videos,
     is_video,
+    listed_file,
     read_list,
     read_text,
     readable,
@@ -20,6 +21,7 @@ from lavx.datasets.layouts import (
     some,
     video_ids,
 )
+from lavx.text import visible
 
 
 class Folder:
@@ -104,7 +106,7 @@ class Folder:
                 label = self._names.label(entry.label, f"{annotations}, line {entry.line}")
             name = entry.names[0]
             near = (folder / name for folder in (self.root, annotations.parent))  # also absolute paths
-            path = next((path for path in near if path.is_file()), None) or files.find([name])
+            path = next(filter(None, map(listed_file, near)), None) or files.find([name])
             if path:
                 labels.setdefault(path, label)
             else:
@@ -112,13 +114,13 @@ class Folder:
         return labels, missing
 
     def _label_of_folder(self, path: Path) -> int | None:
-        return self._names.find(path.parent.name)
+        return self._names.find(visible(path.parent.name))
 
     def _class_names(self, classes: str | Path | Sequence[str] | None) -> tuple[str, ...]:
         if classes is None or classes == "kinetics400":
             return shipped_names("kinetics400")
         if classes == "subfolders":
-            found = sorted({path.parent.name for path in self._found() if path.parent != self.root})
+            found = sorted({visible(path.parent.name) for path in self._found() if path.parent != self.root})
             if not found:
                 raise ValueError(f"dataset.classes=subfolders, but no video lies in a subfolder of {self.root}.")
             return tuple(found)

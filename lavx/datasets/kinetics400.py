@@ -19,7 +19,7 @@ from lavx.datasets.layouts import (
     find_videos,
     log,
     read_list,
-    read_text,
+    read_names,
     readable,
     shipped_names,
     some,
@@ -190,7 +190,7 @@ def _is_list(file: Path) -> bool:
 
 def _entries(file: Path, part: str | None) -> Iterator[Entry]:
     """The lines of a list; `part` is that of lines that do not tell theirs."""
-    text = read_text(file)
+    text = read_names(file)
     if not _is_official(text.split("\n", 1)[0].strip()):
         yield from (Entry(e.line, e.names, e.label, part) for e in read_list(file))
         return

@@ -8,11 +8,12 @@ import itertools
 import logging
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from lavx.datasets.base import Video
+from lavx.text import visible
 from lavx.video import VideoError, probe
 
 log = logging.getLogger(__name__)
@@ -91,7 +92,7 @@ class Inventory:
 
 def some(names: Iterable[str], shown: int = _SHOWN) -> str:
     """How many there are, and the first few: `5 (a, b, c, ...)`."""
-    names = list(names)
+    names = [visible(name) for name in names]
     return f"{len(names)} ({', '.join(names[:shown])}{', ...' if len(names) > shown else ''})"
 
 
@@ -120,17 +121,39 @@ def _unlisted(error: OSError) -> None:
 
 
 def video_ids(root: Path, paths: Sequence[Path]) -> dict[Path, str]:
-    """Ids by path: the path below `root` without the suffix, `/` as `__`; with the suffix if it clashes."""
+    """Ids by path: the path below `root` without the suffix, `/` as `__`; with the suffix if it clashes.
+
+    A path that is not below `root` has its name alone. What cannot be read in names is escaped; see `visible`.
+    """
     ids: dict[Path, str] = {}
     taken: set[str] = set()
+    numbers: dict[str, Iterator[int]] = {}
     for path in paths:
-        relative = path.relative_to(root) if path.is_relative_to(root) else Path(path.name)
-        stem = "__".join(relative.with_suffix("").parts)
-        numbered = (f"{stem}-{number}" for number in itertools.count(2))
-        candidates = itertools.chain((stem, stem + relative.suffix), numbered)
+        relative = _below(root, path)
+        stem, suffix = visible("__".join(relative.with_suffix("").parts)), visible(relative.suffix)
+        numbered = (f"{stem}-{number}" for number in numbers.setdefault(stem, itertools.count(2)))
+        candidates = itertools.chain((stem, stem + suffix), numbered)
         ids[path] = next(name for name in candidates if name not in taken)
         taken.add(ids[path])
     return ids
+
+
+def _below(root: Path, path: Path) -> Path:
+    """The path below a folder, without `..`; of one that does not lie there the name."""
+    direct, folder = Path(os.path.normpath(path)), Path(os.path.normpath(root))
+    relative = direct.relative_to(folder) if direct.is_relative_to(folder) else Path(path.name)
+    return Path(path.name) if ".." in relative.parts else relative
+
+
+def listed_file(path: Path) -> Path | None:
+    """The file that a path of a list means, by its shortest path; None where there is none."""
+    try:
+        if not path.is_file():
+            return None
+        direct = Path(os.path.normpath(path))
+        return direct if ".." in path.parts and direct.exists() and direct.samefile(path) else path
+    except OSError:  # a name that is longer than any file's
+        return None
 
 
 def readable(videos: Sequence[Video], decode: bool = False) -> tuple[list[Video], dict[str, str]]:
@@ -234,6 +257,18 @@ def read_text(file: Path) -> str:
         raise ValueError(f"{file}: not text in UTF-8 (byte {error.start}).") from error
 
 
+def read_names(file: Path) -> str:
+    """A text file that holds names of files, which may be any bytes: those that are no UTF-8 as Python has them.
+
+    Raises:
+        ValueError: if it is no text.
+    """
+    text = file.read_text(encoding="utf-8-sig", errors="surrogateescape")
+    if "\0" in text:  # as UTF-16 has them
+        raise ValueError(f"{file}: not text in UTF-8 (it holds a null byte).")
+    return text
+
+
 def read_list(file: Path) -> list[Entry]:
     """Read a list of videos: lines `path,label` (a CSV, header optional) or `path label`; the label may lack.
 
@@ -242,7 +277,7 @@ def read_list(file: Path) -> list[Entry]:
     Raises:
         ValueError: if a line is neither.
     """
-    lines = read_text(file).splitlines()
+    lines = read_names(file).split("\n")
     first = next((line.strip() for line in lines if line.strip()), "")
     if file.suffix.lower() == ".csv":
         spaced = ends_in_labels(first)
@@ -271,7 +306,7 @@ def _spaced(lines: Sequence[str]) -> list[Entry]:
 def _delimited(file: Path, lines: Sequence[str]) -> list[Entry]:
     entries = []
     header: list[str] | None = None
-    for number, row in enumerate(csv.reader(lines, skipinitialspace=True), start=1):
+    for number, row in enumerate(csv.reader((f"{line}\n" for line in lines), skipinitialspace=True), start=1):
         cells = [cell.strip() for cell in row]
         if not any(cells) or cells[0].startswith("#"):
             continue

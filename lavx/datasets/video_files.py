@@ -60,24 +60,23 @@ class VideoFiles:
                 files.append(path)
             else:
                 raise ValueError(f"video={path}: there is no such file or folder")
-        files = list(dict.fromkeys(files))
-        ids = video_ids(_root(files), files)
-        return [video for file in files for video in self._stretches(file, ids[file])]
+        files = list({file.absolute(): file for file in files}.values())
+        ids = video_ids(_root(files), [file.absolute() for file in files])
+        return [video for file in files for video in self._stretches(file, ids[file.absolute()])]
 
     def _stretches(self, file: Path, name: str) -> list[Video]:
         if self.windows == 1:
             if self.start is None and self.end is None:
                 return [Video(name, file, None)]
-            until = "end" if self.end is None else f"{self.end:g}s"
-            return [Video(f"{name}@{self.start or 0:g}-{until}", file, None, self.start, self.end)]
+            until = "end" if self.end is None else f"{_written(self.end)}s"
+            return [Video(f"{name}@{_written(self.start or 0)}-{until}", file, None, self.start, self.end)]
         info = probe(file)
         begin, end = self.start or 0.0, self.end or info.n_frames / info.fps
         if end <= begin:
             raise ValueError(f"{file} lasts {end:.3g} s: start={begin:g} lies behind its end")
         edges = [begin + (end - begin) * k / self.windows for k in range(self.windows + 1)]
-        digits = max(1, 1 - math.floor(math.log10(edges[1] - edges[0])))
         return [
-            Video(f"{name}@{a:.{digits}f}-{b:.{digits}f}s", file, None, a, b)
+            Video(f"{name}@{_written(a)}-{_written(b)}s", file, None, a, b)
             for a, b in zip(edges, edges[1:], strict=False)
         ]
 
@@ -91,6 +90,11 @@ def _root(files: Sequence[Path]) -> Path:
     parents = [set(file.absolute().parents) for file in files]
     shared = set.intersection(*parents) if parents else {Path.cwd()}
     return max(shared, key=lambda folder: len(folder.parts))
+
+
+def _written(seconds: float) -> str:
+    """Seconds in an id: to the microsecond, so that no two stretches that differ by a frame have the same id."""
+    return f"{seconds:.6f}".rstrip("0").rstrip(".")
 
 
 def _seconds(name: str, value: float | None) -> float | None:

@@ -11,6 +11,8 @@ from matplotlib import font_manager
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from lavx.text import visible
+
 _CELL = (160, 120)  # width and height of a picture's place, pixels
 _GAP = 8
 _LINE = 14  # height of a line of words
@@ -37,10 +39,10 @@ def draw_contact_sheet(
     large, small = ImageFont.truetype(path, 16), ImageFont.truetype(path, 11)
     step = (_CELL[0] + _GAP, _CELL[1] + 2 * _LINE + _GAP)
     top = 36
-    width = max(_GAP + columns * step[0], math.ceil(large.getlength(title)) + 2 * _GAP)
+    width = max(_GAP + columns * step[0], math.ceil(large.getlength(visible(title))) + 2 * _GAP)
     sheet = Image.new("RGB", (width, top + rows * step[1]), _BACKGROUND)
     pen = ImageDraw.Draw(sheet)
-    pen.text((_GAP, 9), title, _INK, large)
+    pen.text((_GAP, 9), visible(title), _INK, large)
     for index, (frame, line, faint) in enumerate(entries):
         left, upper = _GAP + index % columns * step[0], top + index // columns * step[1]
         pen.rectangle((left, upper, left + _CELL[0] - 1, upper + _CELL[1] - 1), _PLACE)
@@ -55,6 +57,7 @@ def draw_contact_sheet(
 
 def _cut(text: str, font: ImageFont.FreeTypeFont) -> str:
     """The text, with its end as dots where it is wider than a picture."""
+    text = visible(text)
     if font.getlength(text) <= _CELL[0]:
         return text
     while text and font.getlength(text + "…") > _CELL[0]:

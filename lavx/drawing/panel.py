@@ -25,6 +25,7 @@ from PIL import Image
 from lavx.drawing.frames import check_frames
 from lavx.drawing.style import CURVE_COLORS, INK, SOFT, plain_axes
 from lavx.methods.visualization import Scale
+from lavx.text import visible
 
 N_COLUMNS = 8  # most frames in a row
 DPI = 110
@@ -182,7 +183,7 @@ class _Page:
         self.figure.text(
             (_LEFT + left) / self.width,
             1 - top / self.height,
-            _fit(words, size, room, weight),
+            _fit(visible(words), size, room, weight),
             fontsize=size,
             fontfamily=_FONT,
             parse_math=False,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from lavx.datasets.base import Video
 from lavx.experiments.record import STAGES
 from lavx.experiments.run_folder import RunFolder
+from lavx.text import visible
 
 
 def print_table(folder: RunFolder, names: Sequence[str], videos: Sequence[Video]) -> int:
@@ -37,6 +38,6 @@ def print_table(folder: RunFolder, names: Sequence[str], videos: Sequence[Video]
     if len(table) < len(ids):
         print(f"  elsewhere      {len(ids) - len(table)} videos are being explained by other workers")
     for entry in failed.itertuples():
-        print(f"  failed         {entry.video_id}: {entry.error}")
+        print(f"  failed         {visible(str(entry.video_id))}: {visible(str(entry.error), lines=True)}")
     print(f"Results: {folder.path.resolve()}")
     return 1 if len(failed) else 0

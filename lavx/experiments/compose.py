@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from lavx.errors import RequestError
 from lavx.experiments import trained_networks
 from lavx.experiments.class_map import ClassMap
 from lavx.experiments.held_out import folds_of
+from lavx.experiments.names import checked_places
 from lavx.experiments.settings import Settings, nested
 from lavx.networks.openmmlab.checkpoints import FOLD
 
@@ -26,14 +28,15 @@ def settings(config: DictConfig | Mapping[str, Any]) -> Settings:
     """The plain settings of what Hydra composed.
 
     Raises:
-        RequestError: if an interpolation cannot be resolved.
+        RequestError: if an interpolation cannot be resolved, or `name` or `outputs` cannot be folders.
     """
     try:
         plain = OmegaConf.to_container(config, resolve=True) if isinstance(config, DictConfig) else dict(config)
     except OmegaConfBaseException as error:
         raise RequestError(str(error).splitlines()[0]) from error
     assert isinstance(plain, dict)
-    resolved: Settings = nested(plain)
+    named = {str(key): value for key, value in plain.items()}
+    resolved: Settings = nested(named | checked_places(named))
     return resolved
 
 
@@ -74,12 +77,18 @@ def videos_of(dataset: Dataset) -> list[Video]:
     """All videos of a dataset.
 
     Raises:
-        RequestError: if they cannot be had.
+        RequestError: if they cannot be had, or several have the same id.
     """
     try:
-        return dataset.videos()
+        videos = dataset.videos()
     except (OSError, ValueError) as error:
         raise RequestError(str(error)) from error
+    counts = Counter(video.id for video in videos)
+    if len(counts) < len(videos):
+        double = next(name for name, n in counts.items() if n > 1)
+        files = ", ".join(str(video.path) for video in videos if video.id == double)
+        raise RequestError(f"the dataset must give each video an id of its own, but {double!r} is that of {files}")
+    return videos
 
 
 def class_names(node: Mapping[str, Any], name: str) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from lavx.experiments.held_out import fold_for, prepare, sha256_for
 from lavx.experiments.predictions import Key, PredictionStore, check_output, probabilities
 from lavx.files import write_text
 from lavx.game import BatchSizes
+from lavx.text import csv_cell
 from lavx.types import Network
 from lavx.video import VideoError
 
@@ -378,5 +379,5 @@ def _csv(rows: Sequence[dict[str, Any]]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({key: csv_cell(value) for key, value in row.items()} for row in rows)
     return text.getvalue()

@@ -10,11 +10,13 @@ from lavx.experiments import workers
 from lavx.experiments.class_map import ClassMap
 from lavx.experiments.compose import build, build_network, class_names, videos_of
 from lavx.experiments.explain_video import Outcome, VideoExplainer, check_target
+from lavx.experiments.names import cell_part
 from lavx.experiments.record import VideoRecord
 from lavx.experiments.run import Cell, Request, claimed_by, run_identity
 from lavx.experiments.run_folder import RunFolder
 from lavx.experiments.segmentation_cache import SegmentationCache
 from lavx.experiments.settings import Settings
+from lavx.text import visible
 
 DATASET = "videos"  # what the dataset of such videos is called in the outputs folder
 _TOP = 5
@@ -36,7 +38,7 @@ def explain_files(config: Settings, dataset: str, net: str, method: str) -> int:
     if config.target == "label":
         raise RequestError("target=label: nobody says what these videos show. Give predicted, a class or an index")
     if config.target != "predicted":  # another class of the same video is another result, not another run
-        method += f"-target={config.target}"
+        method = cell_part(f"{method}-target={config.target}")
     names = (DATASET, net, method)
     videos = _videos(config, dataset)
     explain = build(config.method, "method")
@@ -106,7 +108,7 @@ class FilesCell(Cell):
         place = self.asked.folder.folder(record.video_id)
         return "\n".join(
             [
-                f"{record.video_id}: what the network says",
+                f"{visible(record.video_id)}: what the network says",
                 *top,
                 f"  explained: {explanation.class_name(explanation.target)} ({explanation.score:.3f}) by "
                 f"{explanation.method}, {record.n_regions} regions, {record.n_samples} samples",

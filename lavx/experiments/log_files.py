@@ -13,7 +13,7 @@ from pathlib import Path
 def logging_to(path: Path, shown: int = logging.WARNING) -> Iterator[None]:
     """Send lavx's log to the run's own file, and what is at least as grave as `shown` to the terminal."""
     root = logging.getLogger("lavx")
-    to_file = logging.FileHandler(path)
+    to_file = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     to_terminal = logging.StreamHandler(sys.stderr)
     to_terminal.setLevel(shown)

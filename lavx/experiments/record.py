@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from numbers import Integral, Real
@@ -18,6 +19,7 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 METRICS = "metrics.json"
+_PART = re.compile(r"\..*\.part", re.DOTALL)
 VERSION = 2
 
 STAGES = ("decode", "segmentation", "perturbation", "inference", "summary", "metrics", "visualization")
@@ -229,8 +231,8 @@ _COLUMNS = [
 
 
 def record_files(cell: Path) -> list[Path]:
-    """The `metrics.json` of every video of a cell, by the names of their folders."""
-    return sorted(cell.glob(f"videos/[!.]*/{METRICS}"))
+    """The `metrics.json` of every video of a cell, by the names of their folders, without half-written ones."""
+    return sorted(file for file in cell.glob(f"videos/*/{METRICS}") if not _PART.fullmatch(file.parent.name))
 
 
 def columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -32,6 +32,7 @@ from lavx.experiments.videos import check_unchanged, chosen_videos
 from lavx.explainer import Control, Explainer
 from lavx.game import BatchSizes, ScoredClip, ScoreError
 from lavx.metrics.insertion_deletion import InsertionDeletion
+from lavx.text import visible
 from lavx.types import Network
 from lavx.video import VideoError
 
@@ -240,16 +241,19 @@ class Cell:
             return self._failed(video, f"{type(error).__name__}: {error} (see run.log)")
 
     def _failed(self, video: Video, reason: str) -> str:
-        log.info("%s failed: %s", video.id, reason)
+        reason = visible(reason, lines=True)
+        log.info("%s failed: %s", visible(video.id), reason)
+        if self.asked.folder.done(video.id):  # what went wrong came after its results were written
+            return f"{visible(video.id)}: done, but {reason}"
         label = self.explainer.classes(video.label)
         self.asked.folder.write_record(VideoRecord.failed(video.id, label, reason))
-        return f"{video.id}: FAILED: {reason}"
+        return f"{visible(video.id)}: FAILED: {reason}"
 
     def _explain(self, video: Video, progress: Bars) -> str:
         start = time.perf_counter()
         folder = self.asked.folder
 
-        passes = progress.of(video.id)
+        passes = progress.of(visible(video.id))
         outcome = self.explainer.explain(video, passes, folder.scores_file(video.id), self._announce)
         with folder.writing(video.id) as place:
             record = self.explainer.write(outcome, place)
@@ -260,8 +264,8 @@ class Cell:
         """What the terminal says of an explained video."""
         explanation = outcome.explanation
         return (
-            f"{record.video_id}: {explanation.class_name(explanation.target)} {record.score:.3f}, deletion AUC "
-            f"{record.deletion_auc:.3f}, insertion AUC {record.insertion_auc:.3f}, {seconds:.1f} s"
+            f"{visible(record.video_id)}: {explanation.class_name(explanation.target)} {record.score:.3f}, "
+            f"deletion AUC {record.deletion_auc:.3f}, insertion AUC {record.insertion_auc:.3f}, {seconds:.1f} s"
         )
 
     def _announce(self, clip: ScoredClip) -> None:
@@ -297,7 +301,7 @@ def run_cell(config: Settings, dataset: str, net: str, method: str) -> int:
         raise
     except Exception as error:  # one cell must not take the others of a sweep with it
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "run.log").open("a") as file:
+        with (folder / "run.log").open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(traceback.format_exc())
         reason = f"{type(error).__name__}: {error}"
         _note(folder, "failed", f"{reason} (see run.log)")

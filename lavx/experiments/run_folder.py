@@ -1,16 +1,17 @@
 """The run folder: what a cell leaves behind, and how it is resumed.
 
-    config.yaml  content.json  environment.json  run.log  results.csv
-    videos/<video_id>/  explanation.npz  metrics.json  panel.png  overlay.mp4
+    config.yaml  content.json  environment.json  run.log  results.csv  .names
+    videos/<folder_name(video_id)>/  explanation.npz  metrics.json  panel.png  overlay.mp4
 
 A video's folder is written beside its place and renamed, so that it is there whole or not at all.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import glob
+import json
 import os
-import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
@@ -23,8 +24,13 @@ from filelock import FileLock, Timeout
 
 from lavx.errors import RequestError
 from lavx.experiments.identity import claim, holds
+from lavx.experiments.names import folder_name, old_folder_name
 from lavx.experiments.record import METRICS, NewerVersionError, VideoRecord, columns, record_files
 from lavx.files import write_text
+from lavx.text import csv_of, visible
+
+_NAMES = ".names"
+_NAMING = 1  # raise it when `folder_name` changes
 
 
 class RunFolder:
@@ -44,7 +50,9 @@ class RunFolder:
             self.videos.mkdir(parents=True, exist_ok=True)
             probe = path / f".{uuid.uuid4().hex[:8]}.part"
             probe.touch()
+            ignores_case = probe.with_name(probe.name.upper()).exists()
             probe.unlink()
+            self._fold_case = self._named(ignores_case)
         except OSError as error:
             raise RequestError(
                 f"cannot write to {path} ({error.strerror}). Give another root folder: outputs=/some/folder"
@@ -59,23 +67,60 @@ class RunFolder:
         return holds(self.path, config)
 
     def folder(self, video_id: str) -> Path:
-        """Where a video's results lie: its id, with characters that a file name cannot hold replaced."""
-        return self.videos / re.sub(r"[^\w.@+=-]", "_", video_id)
+        """Where a video's results lie; see `folder_name`."""
+        return self.videos / folder_name(video_id, self._fold_case)
+
+    def _named(self, ignores_case: bool) -> bool:
+        """See to it that videos' folders are named as `folder_name` names them; returns its `fold_case`.
+
+        That stays what it was when a folder is copied to a file system that tells `A` from `a`.
+        """
+        file = self.path / _NAMES
+        try:
+            stored = json.loads(file.read_text())
+            if stored["version"] == _NAMING and (stored["fold_case"] or not ignores_case):
+                return bool(stored["fold_case"])
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        locks = self.path / ".locks"
+        locks.mkdir(exist_ok=True)
+        with FileLock(locks / _NAMES):
+            for place in list(self.videos.iterdir()):
+                self._rename(place, ignores_case)
+            write_text(file, json.dumps({"version": _NAMING, "fold_case": ignores_case}) + "\n")
+        return ignores_case
+
+    def _rename(self, place: Path, fold_case: bool) -> None:
+        """Give the folder of a video the name that it has now, if it has one that it had before."""
+        try:
+            record = VideoRecord.read(place / METRICS)
+        except (OSError, ValueError):
+            return
+        given = record.video_id
+        if place.name not in (old_folder_name(given), folder_name(given)):
+            return
+        name = visible(given)
+        target = self.videos / folder_name(name, fold_case)
+        if name != given:
+            write_text(place / METRICS, dataclasses.replace(record, video_id=name).to_json())
+        if place != target and not target.exists():
+            os.replace(place, target)
 
     def record(self, video_id: str) -> VideoRecord | None:
-        """What `metrics.json` of a video says; None where there is none, or it is damaged.
+        """What `metrics.json` of a video says; None where there is none, or it is damaged, or another video's.
 
         Raises:
             RequestError: if a newer lavx wrote it.
         """
         try:
-            return VideoRecord.read(self.folder(video_id) / METRICS)
+            record = VideoRecord.read(self.folder(video_id) / METRICS)
         except FileNotFoundError:
             return None
         except NewerVersionError as error:
             raise RequestError(str(error)) from error
         except ValueError:
             return None
+        return record if record.video_id == video_id else None
 
     def done(self, video_id: str) -> bool:
         """Whether a video was explained; one that failed, or whose record is damaged, is tried again.
@@ -122,10 +167,21 @@ class RunFolder:
             yield part
             place = self.folder(video_id)
             if place.exists():
-                shutil.rmtree(place)
+                self._clear(place, video_id)
             os.replace(part, place)
         finally:
             shutil.rmtree(part, ignore_errors=True)
+
+    def _clear(self, place: Path, video_id: str) -> None:
+        """Make room for a video's results; those of another video are moved to where they belong."""
+        try:
+            found = VideoRecord.read(place / METRICS).video_id
+        except (OSError, ValueError):
+            found = video_id
+        if found == video_id or self.folder(found).exists():
+            shutil.rmtree(place)
+        else:
+            os.replace(place, self.folder(found))
 
     def write_record(self, record: VideoRecord) -> None:
         """Make a record all that there is of its video."""
@@ -146,5 +202,5 @@ class RunFolder:
             except ValueError as error:
                 rows.append(VideoRecord.failed(file.parent.name, None, str(error)).row())
         table = pd.DataFrame(rows, columns=columns(rows))
-        write_text(self.path / "results.csv", table.to_csv(index=False))
+        write_text(self.path / "results.csv", csv_of(table))
         return table

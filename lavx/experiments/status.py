@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 
 from lavx.experiments.record import METRICS, VideoRecord, record_files
 from lavx.files import write_text
+from lavx.text import visible
 
 STATUS = "status.json"
 _WORKERS = ".workers"
@@ -301,7 +302,7 @@ def table(statuses: Sequence[Status]) -> str:
     lines.append(summary)
     for each in statuses:
         if each.error and each.state not in FINISHED:
-            lines.append(f"  {'/'.join(each.cell)}: {' '.join(each.error.split())}")
+            lines.append(f"  {'/'.join(each.cell)}: {visible(' '.join(each.error.split()))}")
     return "\n".join(lines)
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from lavx.datasets.base import Video
+from lavx.datasets.layouts import some
 from lavx.errors import RequestError
+from lavx.experiments.names import cell_part
 from lavx.experiments.record import VideoFile
 from lavx.experiments.settings import Settings
 from lavx.experiments.video_selection import read_selection
 from lavx.files import sha256_of
+from lavx.text import visible
 
 
 def chosen_videos(config: Settings, dataset: str, videos: Sequence[Video]) -> list[Video]:
@@ -22,12 +26,17 @@ def chosen_videos(config: Settings, dataset: str, videos: Sequence[Video]) -> li
         videos: all of it.
 
     Raises:
-        RequestError: if some of them are not there.
+        RequestError: if some of them are not there, or are given twice.
     """
     ids = _requested(config, dataset)
     if ids is None:
         return list(videos[: config.n_videos])
     by_id = {video.id: video for video in videos}
+    # What the command line gives as bytes has an id that can be read.
+    ids = [i if i in by_id else visible(i) for i in ids]
+    double = [i for i, n in Counter(ids).items() if n > 1]
+    if double:
+        raise RequestError(f"videos names {some(double)} more than once; give each id once")
     unknown = [i for i in ids if i not in by_id]
     if unknown:
         raise RequestError(
@@ -45,7 +54,7 @@ def _requested(config: Settings, dataset: str) -> list[str] | None:
         return [str(i) for i in config.videos]
     file = Path(config.videos)
     if config.videos == "selected":
-        file = Path(config.outputs) / config.name / "selections" / f"{dataset}.json"
+        file = Path(config.outputs) / config.name / "selections" / f"{cell_part(dataset)}.json"
         if not file.exists():
             print(f"There is no selection {file} (lavx select makes one): the first videos are taken.")
             return None

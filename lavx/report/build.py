@@ -13,6 +13,7 @@ from lavx.errors import RequestError
 from lavx.report import claims, figures, page, tables
 from lavx.report.claims import Checked
 from lavx.report.study import CONTROLS, METHODS, Study, read_study
+from lavx.text import csv_of
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def write_report(
         for table in made:
             table.write(part / "tables")
         checked = claims.check_claims(study, seed)
-        claims.claims_frame(checked).to_csv(part / "tables" / "claims.csv", index=False)
+        (part / "tables" / "claims.csv").write_text(csv_of(claims.claims_frame(checked)), encoding="utf-8")
         (part / "tables" / "claims.md").write_text(claims.claims_markdown(checked), encoding="utf-8")
         drawn = figures.all_figures(study, found, part / "figures", panels, seed)
         html = page.draw_page(study, made, checked, drawn, part, embed)

@@ -236,7 +236,7 @@ def _entry(study: Study, row: Mapping[Any, Any], embed: bool) -> dict[str, Any]:
     dataset, net, method, video = key = tuple(str(row[name]) for name in KEYS)
     place = study.places[key]
     overlay, panel = place / "overlay.mp4", place / "panel.png"
-    relative = quote("../" + place.relative_to(study.folder).as_posix())
+    relative = quote("../" + place.relative_to(study.folder).as_posix(), errors="surrogateescape")
     played = None
     if overlay.exists():
         played = _data(overlay, "video/mp4") if embed else f"{relative}/overlay.mp4"

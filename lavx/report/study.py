@@ -13,6 +13,7 @@ import pandas as pd
 from lavx.errors import RequestError
 from lavx.experiments.record import CurvePoints, NewerVersionError, VideoRecord, record_files
 from lavx.experiments.status import cell_files
+from lavx.text import csv_cell, visible
 
 METHODS = ("lime", "kernel_shap", "rise", "loco", "univariate", "occlusion")
 CONTROLS = ("random", "center")
@@ -127,14 +128,15 @@ def read_study(
     study = Study(name, folder, pd.DataFrame())
     failed: dict[tuple[str, ...], set[str]] = {}
     for cell in cells:
-        key = (cell.parent.parent.name, cell.parent.name, cell.name)
+        dataset, net, method = map(visible, cell.parts[-3:])
+        key = (dataset, net, method)
         failed[key] = set()
         for file in record_files(cell):
             record = _record(file)
-            video = record.video_id
+            video = visible(record.video_id)
             if record.error is not None:
                 failed[key].add(video)
-                study.failures.append(f"{' / '.join(key)} / {video}: {record.error}")
+                study.failures.append(f"{' / '.join(key)} / {video}: {visible(record.error)}")
                 continue
             rows.append(dict(zip(KEYS, (*key, video), strict=True)) | _numbers(record))
             study.curves[(*key, video)] = record.curves
@@ -147,7 +149,7 @@ def read_study(
         )
     study.table = pd.DataFrame(rows).sort_values(KEYS, ignore_index=True)
     _cover(study, list(failed), failed, nets, methods)
-    study.ratings = _ratings(folder / "ratings.csv")
+    study.ratings = _ratings(folder / "ratings.csv", study.table)
     return study
 
 
@@ -203,8 +205,11 @@ def _cover(
     study.coverage = pd.DataFrame(rows, columns=["dataset", "net", "method", "done", "failed", "missing"])
 
 
-def _ratings(file: Path) -> pd.DataFrame | None:
-    """User scores, a row for each: rater, dataset, net, method, video_id, score."""
+def _ratings(file: Path, table: pd.DataFrame) -> pd.DataFrame | None:
+    """User scores, a row for each: rater, dataset, net, method, video_id, score.
+
+    Names may be written as they are, or as the table's CSV has them.
+    """
     if not file.exists():
         return None
     ratings = pd.read_csv(file, dtype={key: str for key in RATING_COLUMNS[:-1]})
@@ -213,6 +218,9 @@ def _ratings(file: Path) -> pd.DataFrame | None:
         raise RequestError(
             f"{file} lacks the columns {', '.join(lacking)}. It needs {', '.join(RATING_COLUMNS)}, a row a score."
         )
+    for column in KEYS:
+        names = {csv_cell(name): name for name in table[column].unique()}
+        ratings[column] = ratings[column].replace(names)
     ratings["score"] = pd.to_numeric(ratings.score, errors="coerce")
     ratings = ratings.dropna(subset=["score"])
     return ratings if len(ratings) else None

@@ -12,6 +12,7 @@ import pandas as pd
 
 from lavx.report.statistics import Comparison, Estimate, compare, estimate
 from lavx.report.study import CONTROLS, RATING, Metric, Study, blocks, comparable, complete, ordered
+from lavx.text import csv_of
 
 ALL = "all"
 # The paper's three parts. Decoding, metrics and visualization are the same for every method
@@ -107,7 +108,7 @@ class Table:
 
     def write(self, folder: Path) -> None:
         """Write `<name>.csv`, `.md` and `.tex`."""
-        self.frame.to_csv(folder / f"{self.name}.csv", index=False)
+        (folder / f"{self.name}.csv").write_text(csv_of(self.frame), encoding="utf-8")
         (folder / f"{self.name}.md").write_text(self.markdown(), encoding="utf-8")
         (folder / f"{self.name}.tex").write_text(self.latex(), encoding="utf-8")
 
