@@ -6,7 +6,8 @@ import difflib
 import importlib
 import sys
 
-from lavx import __version__
+from lavx import __version__, stopping
+from lavx.terminal import outlast_terminal, why_lost
 
 COMMANDS = {
     "explain": "explain one video, several, or a folder of them, on any network",
@@ -35,6 +36,7 @@ Try: lavx explain dataset=shapes, or lavx run"""
 
 def main() -> None:
     """The console script."""
+    outlast_terminal()
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(HELP.format(commands="\n".join(f"  {name:10} {what}" for name, what in COMMANDS.items())))
@@ -52,15 +54,26 @@ def main() -> None:
         )
         sys.exit(2)
     sys.argv = [f"lavx {word}", *arguments[1:]]
+    status = _run(word)
+    if (reason := why_lost()) is not None:
+        print(f"lavx: cannot write to standard output ({reason})", file=sys.stderr)
+        status = status or 1
+    sys.exit(status)
+
+
+def _run(word: str) -> int:
+    """Run a command; returns the exit status."""
     from lavx import commands
 
     try:
-        importlib.import_module(f"lavx.commands.{word}").main()
-    except KeyboardInterrupt:
-        sys.exit(commands.INTERRUPTED)
+        with stopping.listening():
+            importlib.import_module(f"lavx.commands.{word}").main()
+            stopping.check()
+    except KeyboardInterrupt as stop:
+        return stopping.exit_status(stop)
     except SystemExit as stop:
         # Hydra ends with 1 where it cannot compose what was asked for; no job was begun then.
         if stop.code == 1 and not commands.statuses:
-            sys.exit(commands.UNUSABLE)
-        raise
-    sys.exit(max(commands.statuses, default=0))
+            return commands.UNUSABLE
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    return max(commands.statuses, default=0)
