@@ -8,8 +8,9 @@ import re
 import sys
 from collections.abc import Sequence
 
-from lavx import __version__
+from lavx import __version__, stopping
 from lavx.experiments.names import checked_name
+from lavx.terminal import outlast_terminal, why_lost
 from lavx.text import print_any_text
 
 COMMANDS = {
@@ -64,6 +65,7 @@ def _quoted(argument: str) -> str:
 
 def main() -> None:
     """The console script."""
+    outlast_terminal()
     print_any_text()
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help", "help"):
@@ -81,21 +83,33 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(2)
-    from lavx import commands
     from lavx.errors import RequestError
 
     try:
         sys.argv = [f"lavx {word}", *arguments_for_hydra(arguments[1:])]
     except RequestError as error:
         print(f"lavx: {error}", file=sys.stderr)
-        sys.exit(commands.UNUSABLE)
+        sys.exit(2)
+    status = _run(word)
+    if (reason := why_lost()) is not None:
+        print(f"lavx: cannot write to standard output ({reason})", file=sys.stderr)
+        status = status or 1
+    sys.exit(status)
+
+
+def _run(word: str) -> int:
+    """Run a command; returns the exit status."""
+    from lavx import commands
+
     try:
-        importlib.import_module(f"lavx.commands.{word}").main()
-    except KeyboardInterrupt:
-        sys.exit(commands.INTERRUPTED)
+        with stopping.listening():
+            importlib.import_module(f"lavx.commands.{word}").main()
+            stopping.check()
+    except KeyboardInterrupt as stop:
+        return stopping.exit_status(stop)
     except SystemExit as stop:
         # Hydra ends with 1 where it cannot compose what was asked for; no job was begun then.
         if stop.code == 1 and not commands.statuses:
-            sys.exit(commands.UNUSABLE)
-        raise
-    sys.exit(max(commands.statuses, default=0))
+            return commands.UNUSABLE
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    return max(commands.statuses, default=0)

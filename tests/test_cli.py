@@ -110,7 +110,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_bytes(command, environment, tm
     )  # fmt: skip
     signal.signal(signal.SIGINT, previous)
     cut = tmp_path / "outputs" / "cut"
-    while not list(cut.glob("**/metrics.json")) and process.poll() is None:
+    while not list(cut.glob("**/videos/[!.]*/metrics.json")) and process.poll() is None:
         time.sleep(0.02)
     process.send_signal(send)
     stderr = process.communicate()[1]

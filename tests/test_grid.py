@@ -31,6 +31,8 @@ def make(root, name=ONE, errors=(None,), **content):
         video.mkdir(parents=True)
         record = make_record(video.name) if error is None else VideoRecord.failed(video.name, None, error)
         (video / "metrics.json").write_text(record.to_json())
+        if error is None:
+            (video / "explanation.npz").write_bytes(b"arrays")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "status.json").write_text(json.dumps(content))
     return folder
@@ -242,16 +244,15 @@ TINY = ("dataset=shapes", "net=tpn", "metric.n_steps=3", "n_videos=1")
 def test_a_failing_cell_is_told_and_the_others_go_on_and_the_same_command_does_what_is_missing(lavx, tmp_path):
     grid_ = ("run", "-m", "method=univariate,loco", *TINY)
     blocked = tmp_path / "outputs/default/shapes/tpn/univariate"
-    blocked.mkdir(parents=True)
-    (blocked / "config.yaml").write_text("seed: [1\n")  # a crash, not an invalid request
+    (blocked / "config.yaml").mkdir(parents=True)  # no file can be there
     done = lavx(*grid_)
     assert done.returncode == 1, done.stderr
-    assert "2 cells: 1 failed, 1 done. 1 of" in done.stdout
-    assert "Traceback (most" in (blocked / "run.log").read_text() and "Traceback (most" not in done.stderr
+    assert "2 cells: 1 invalid, 1 done. 1 of" in done.stdout
+    assert "Traceback (most" not in done.stderr
     content = json.loads((blocked / "status.json").read_text())
-    assert content["state"] == "failed" and "ParserError" in content["error"]
-    assert "shapes/tpn/univariate: ParserError" in lavx("status").stdout
-    (blocked / "config.yaml").unlink()
+    assert content["state"] == "invalid" and "univariate (Is a directory)" in content["error"]
+    assert "shapes/tpn/univariate: cannot write to" in lavx("status").stdout
+    (blocked / "config.yaml").rmdir()
     done = lavx(*grid_)
     assert done.returncode == 0, done.stderr
     assert "1 done, 1 skipped" in done.stdout or "1 skipped, 1 done" in done.stdout

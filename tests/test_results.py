@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from outputs_tree import make_record
+from outputs_tree import make_record, write_result
 
 from lavx.errors import RequestError
 from lavx.experiments.record import STAGES, VERSION, VideoRecord
@@ -60,7 +60,7 @@ def test_a_video_is_there_whole_or_not_at_all(tmp_path):
     assert list(folder.videos.iterdir()) == [] and not folder.done("a")
     folder.write_record(VideoRecord.failed("a", 1, "bad"))
     assert folder.record("a").error == "bad" and not folder.done("a")
-    folder.write_record(make_record("a"))
+    write_result(folder, make_record("a"))
     assert folder.done("a")
 
 
@@ -68,7 +68,7 @@ def test_a_video_is_there_whole_or_not_at_all(tmp_path):
 def test_a_damaged_record_is_tried_again_and_named_in_the_table(tmp_path, content):
     folder = RunFolder(tmp_path)
     for name in "ab":
-        folder.write_record(make_record(name))
+        write_result(folder, make_record(name))
     (folder.folder("a") / "metrics.json").write_text(content)
     assert folder.record("a") is None and not folder.done("a") and folder.done("b")
     table = folder.write_table().set_index("video_id")

@@ -46,8 +46,8 @@ def test_a_cell_leaves_the_whole_run_folder(request_cell, tmp_path, capsys):
     assert run_cell(request_cell(), *NAMES) == 0
     run = folder(tmp_path)
     assert {p.name for p in run.iterdir()} == {
-        ".locks", ".names", ".partial", ".workers", "config.yaml", "content.json", "environment.json", "results.csv",
-        "run.log", "status.json", "videos",
+        ".configuration.json", ".locks", ".names", ".partial", ".workers", "config.yaml", "content.json",
+        "environment.json", "results.csv", "run.log", "status.json", "videos",
     }  # fmt: skip
     for number in range(3):
         video = run / "videos" / f"shapes-{number:04d}"
@@ -141,6 +141,16 @@ def test_an_unexpected_error_is_recorded_with_its_traceback(request_cell, tmp_pa
     explainer.network.read = lambda *args: 1 / 0
     assert Cell(asked, explainer).run() == 1
     assert "ZeroDivisionError" in (folder(tmp_path) / "run.log").read_text()
+
+
+def test_a_crash_of_a_cell_is_recorded_with_its_traceback(request_cell, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("lavx.experiments.run.video_explainer", lambda *args: 1 / 0)
+    assert run_cell(request_cell(), *NAMES) == 1
+    assert "Traceback (most" in (folder(tmp_path) / "run.log").read_text()
+    status = json.loads((folder(tmp_path) / "status.json").read_text())
+    assert status["state"] == "failed" and "ZeroDivisionError" in status["error"]
+    err = capsys.readouterr().err
+    assert "lavx: shapes toy rise failed: ZeroDivisionError" in err and "Traceback (most" not in err
 
 
 def test_a_full_disk_ends_the_run_and_keeps_what_is_done(request_cell, tmp_path, monkeypatch):

@@ -11,10 +11,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from lavx import stopping
 from lavx.errors import RequestError
+from lavx.files import why_not_writable
+from lavx.terminal import outlast_terminal
 from lavx.text import print_any_text, visible
 
-OK, SOME_FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
+OK, SOME_FAILED, UNUSABLE = 0, 1, 2
 
 statuses: list[int] = []  # of the jobs that ran in this process; the command's exit status is the worst
 
@@ -22,19 +25,30 @@ _GATHERING = "LAVX_STATUSES"  # a folder into which the jobs of a sweep write th
 
 
 def guarded(job: Callable[[], int]) -> int:
-    """Run one job; an unusable request becomes its message and exit status 2."""
-    print_any_text()  # a launcher may have made this process
+    """Run one job; an invalid request, or a disk that is full, becomes a message and exit status 2.
+
+    Raises:
+        KeyboardInterrupt: if the job was interrupted; `stopping.Stopped` if by a signal.
+    """
+    outlast_terminal()  # here too, as a launcher may have put the job into another process
+    print_any_text()
     try:
-        status = job()
+        with stopping.working():
+            status = job()
     except RequestError as error:
         print(f"lavx: {visible(str(error), lines=True)}", file=sys.stderr)
         status = UNUSABLE
-    except Exception:
-        _tell(SOME_FAILED)
+    except KeyboardInterrupt as stop:
+        _tell(stopping.exit_status(stop))
         raise
+    except Exception as error:
+        if (reason := why_not_writable(error)) is None:
+            _tell(SOME_FAILED)
+            raise
+        print(f"lavx: cannot write ({reason}): {' '.join(str(error).split())}", file=sys.stderr)
+        status = UNUSABLE
     _tell(status)
-    if status == INTERRUPTED:
-        raise KeyboardInterrupt
+    stopping.raise_again(status)
     return status
 
 
@@ -96,5 +110,10 @@ def gathering(arguments: Sequence[str]) -> Iterator[None]:
         yield
     finally:
         del os.environ[_GATHERING]
-        statuses[:] = [int(file.read_text()) for file in folder.iterdir()]
+        statuses.extend(_told(file) for file in folder.iterdir())  # beside those of this process: the worst counts
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _told(file: Path) -> int:
+    text = file.read_text()
+    return int(text) if text.isdigit() else SOME_FAILED  # cut off: the disk is full, or the job was killed

@@ -14,8 +14,10 @@ import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from lavx import stopping
 from lavx.commands import OK, SOME_FAILED, guarded
 from lavx.errors import RequestError, check_whole
+from lavx.files import whole, writing_to
 from lavx.text import csv_cell, visible
 
 if TYPE_CHECKING:
@@ -59,26 +61,26 @@ def check_dataset(config: Settings, name: str) -> int:
     chosen = check.draw(found.videos, config.limit, config.seed)
     try:
         infos = check.decode(chosen, config.workers)
-    except KeyboardInterrupt:
-        print("\nlavx: interrupted; nothing was written.")
-        return 130
+    except KeyboardInterrupt as stop:
+        print(f"\nlavx: {stopping.reason(stop)}; nothing was written.")
+        return stopping.exit_status(stop)
     unreadable = found.unreadable | {i: info for i, info in infos.items() if isinstance(info, str)}
     print(visible("\n".join(_decoded(infos, len(found.videos), unreadable)), lines=True))
     folder = Path(config.outputs) / "data" / cell_part(name)
-    try:
+    with writing_to(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "videos.csv").write_text(_table(found, infos, dataset.classes), encoding="utf-8")
+        with whole(folder / "videos.csv") as part:
+            part.write_text(_table(found, infos, dataset.classes), encoding="utf-8")
         pictures = check.thumbnails(chosen, infos, config.sheet, config.seed)
         sheet = folder / "contact_sheet.png"
         if pictures:
             label = _labeler(dataset.classes)
             entries = [(p.image, label(p.video), visible(p.video.path.stem)) for p in pictures]
             title = f"{name}: {len(entries)} of {len(found.videos)} videos, the middle frame of each"
-            draw_contact_sheet(sheet, title, entries)
+            with whole(sheet) as part:
+                draw_contact_sheet(part, title, entries)
         else:
             sheet.unlink(missing_ok=True)  # an older one would mislead
-    except OSError as error:
-        raise RequestError(f"cannot write to {folder} ({error.strerror}); set outputs=...") from error
     print(f"Results: {folder.resolve()}: videos.csv{', contact_sheet.png' if pictures else ''}")
     return SOME_FAILED if unreadable else OK
 

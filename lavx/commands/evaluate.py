@@ -13,8 +13,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from lavx.commands import INTERRUPTED, OK, SOME_FAILED, begin_job, gathering, guarded
+from lavx import stopping
+from lavx.commands import OK, SOME_FAILED, begin_job, gathering, guarded
 from lavx.errors import RequestError, check_whole
+from lavx.files import FINISHED_STAY, writing_to
 
 if TYPE_CHECKING:
     from lavx.datasets.base import Dataset, Video
@@ -61,17 +63,10 @@ def evaluate(config: Settings, names: tuple[str, str]) -> int:
         raise RequestError(f"none of the {len(every)} videos of {names[0]} has a label; nothing can be evaluated")
     videos = draw(labeled, config.n_videos, config.seed)
     folder = Path(config.outputs) / config.name / "evaluation" / Path(*names)
-    try:
+    with writing_to(folder, FINISHED_STAY):
         folder.mkdir(parents=True, exist_ok=True)
         with logging_to(folder / "run.log", logging.ERROR):  # a bar is on the terminal
             return _evaluate(config, names, dataset, videos, len(every) - len(labeled), folder)
-    except BrokenPipeError:
-        raise  # of the terminal, not of the folder
-    except OSError as error:
-        raise RequestError(
-            f"cannot write to {folder} ({error.strerror or error}). Finished videos stay; the same command "
-            "resumes once there is room. Or give another root folder: outputs=/some/folder"
-        ) from error
 
 
 def _evaluate(
@@ -111,14 +106,14 @@ def _evaluate(
         try:
             with tqdm(total=missing, desc=words, unit="video", disable=None, leave=False, file=sys.stderr) as bar:
                 evaluator(videos, bar.update)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             n_done = len(videos) - len(evaluator.missing(videos))
             print(
-                f"\nlavx: interrupted; {n_done} of {len(videos)} videos are done and stay in {folder}. The same "
-                "command resumes from there.",
+                f"\nlavx: {stopping.reason(stop)}; {n_done} of {len(videos)} videos are done and stay in "
+                f"{folder}. The same command resumes from there.",
                 file=sys.stderr,
             )
-            return INTERRUPTED
+            return stopping.exit_status(stop)
     place = torch.cuda.get_device_name(network.device) if network.device.type == "cuda" else str(network.device)
     more = {
         "without_label": n_unlabeled + labeled - len(videos),

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from lavx.commands import OK, guarded
 from lavx.errors import RequestError, check_whole
+from lavx.files import writing_to
 
 if TYPE_CHECKING:
     from lavx.experiments.settings import Settings
@@ -63,19 +64,17 @@ def _gallery(config: Settings, dataset_name: str, net_name: str) -> int:
     except (VideoError, ScoreError, OSError, ValueError) as error:
         raise RequestError(str(error)) from error
     folder = Path(config.outputs) / config.name / "gallery" / folder_name(f"{video.id}-{net_name}")
-    try:
+    with writing_to(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RequestError(f"cannot write to {folder} ({error.strerror}); set outputs=/some/folder") from error
-    files = draw_gallery(
-        folder,
-        scored,
-        clip.geometry.seconds,
-        (scored.classes or ())[scored.target],
-        {step: _options(step) for step in _STEPS},
-        methods,
-        config.n_frames,
-    )
+        files = draw_gallery(
+            folder,
+            scored,
+            clip.geometry.seconds,
+            (scored.classes or ())[scored.target],
+            {step: _options(step) for step in _STEPS},
+            methods,
+            config.n_frames,
+        )
     for file in files:
         print(file)
     return OK

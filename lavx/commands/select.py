@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from lavx.commands import OK, SOME_FAILED, guarded
 from lavx.errors import check_whole
+from lavx.files import FINISHED_STAY, writing_to
 
 if TYPE_CHECKING:
     from lavx.experiments.settings import Settings
@@ -41,7 +42,8 @@ def _select(config: Settings, dataset_name: str, dataset_overrides: list[str]) -
     networks = {net: builder(net) for net in config.nets}
     name = cell_part(dataset_name)
     folder = Path(config.outputs) / config.name / "selections"
-    selection = select(videos, networks, config.n_videos, config.seed, folder, name, dataset)
+    with writing_to(folder, FINISHED_STAY):
+        selection = select(videos, networks, config.n_videos, config.seed, folder, name, dataset)
     n = len(selection["videos"])
     print(
         f"{n} of {selection['drawn']} drawn videos are classified correctly by all of {', '.join(config.nets)} "

@@ -52,7 +52,7 @@ def draw_contact_sheet(
         sheet.paste(picture, (left + (_CELL[0] - size[0]) // 2, upper + (_CELL[1] - size[1]) // 2))
         pen.text((left, upper + _CELL[1] + 1), _cut(line, small), _INK, small)
         pen.text((left, upper + _CELL[1] + _LINE), _cut(faint, small), _SOFT, small)
-    sheet.save(file)
+    sheet.save(file, format="PNG")
 
 
 def _cut(text: str, font: ImageFont.FreeTypeFont) -> str:

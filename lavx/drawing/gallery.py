@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from skimage.segmentation import mark_boundaries
 
 from lavx.explainer import Explainer
+from lavx.files import whole
 from lavx.game import ScoredClip, Seeds
 from lavx.methods.regions import LabelRegions
 from lavx.methods.sampling import All, Budget
@@ -52,7 +53,8 @@ def draw_rows(path: Path, title: str, rows: Sequence[Row], columns: Sequence[str
             axes.set_axis_off()
             if r == 0:
                 axes.set_title(columns[c], fontsize=7, pad=2)
-    figure.savefig(path)
+    with whole(path) as part:
+        figure.savefig(part, format="png")
 
 
 def _frames(n_shown: int, n_frames: int) -> NDArray[np.intp]:

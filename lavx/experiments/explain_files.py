@@ -12,7 +12,7 @@ from lavx.experiments.compose import build, build_network, class_names, videos_o
 from lavx.experiments.explain_video import Outcome, VideoExplainer, check_target
 from lavx.experiments.names import cell_part
 from lavx.experiments.record import VideoRecord
-from lavx.experiments.run import Cell, Request, claimed_by, run_identity
+from lavx.experiments.run import Cell, Request, claimed_by, noted, run_identity
 from lavx.experiments.run_folder import RunFolder
 from lavx.experiments.segmentation_cache import SegmentationCache
 from lavx.experiments.settings import Settings
@@ -40,6 +40,11 @@ def explain_files(config: Settings, dataset: str, net: str, method: str) -> int:
     if config.target != "predicted":  # another class of the same video is another result, not another run
         method = cell_part(f"{method}-target={config.target}")
     names = (DATASET, net, method)
+    return noted(Path(config.outputs) / config.name / Path(*names), lambda: _explain(config, dataset, names))
+
+
+def _explain(config: Settings, dataset: str, names: tuple[str, str, str]) -> int:
+    net = names[1]
     videos = _videos(config, dataset)
     explain = build(config.method, "method")
     metric = build(config.metric, "metric")

@@ -11,16 +11,23 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping
+import logging
+import os
+import uuid
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from lavx.errors import RequestError
-from lavx.files import write_text
+from lavx.files import sync, write_text
+
+log = logging.getLogger(__name__)
 
 CONFIG, ENVIRONMENT, CONTENT = "config.yaml", "environment.json", "content.json"
+_COPY = ".configuration.json"  # the three once more, for when one of them is damaged
+_RESULTS, _SCORES = "videos", ".partial"  # the folders of what a configuration computed
 
 # Where data lie. What they hold is compared by content: videos by their own hashes, files by `_content`.
 _PLACES = ("dataset.root", "dataset.splits", "dataset.authors_lists")
@@ -97,9 +104,13 @@ def _sha256(value: Any) -> str | None:
 def claim(path: Path, config: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
     """Make a folder that of one configuration.
 
+    What says whose the folder is may be damaged: it is restored from its copy. Where that is damaged too, nobody
+    can say which configuration the results are of, and they are set aside.
+
     Raises:
         RequestError: if it already belongs to another, naming the keys that differ, or to other weights.
     """
+    _restore(path)
     file = path / CONFIG
     if file.exists():
         differing = difference(*_stored(path, config))
@@ -113,25 +124,125 @@ def claim(path: Path, config: Mapping[str, Any], environment: Mapping[str, Any])
                 "Give this run a folder of its own with name=..., or delete that one."
             )
         _check_weights(path, weights)
+        _keep_copy(path)
         return
+    for left in (path / _SCORES).glob("*"):  # of whatever configuration the folder was before
+        left.unlink()
     content = {key: sha for key, value in _flat(config) if key in _FILES and (sha := _sha256(value))}
-    write_text(path / ENVIRONMENT, json.dumps(environment, indent=2) + "\n")
-    write_text(path / CONTENT, json.dumps(content, indent=2) + "\n")
-    write_text(file, yaml.safe_dump(_plain(config), sort_keys=False))
+    texts = {
+        ENVIRONMENT: json.dumps(environment, indent=2) + "\n",
+        CONTENT: json.dumps(content, indent=2) + "\n",
+        CONFIG: yaml.safe_dump(_plain(config), sort_keys=False),  # the last: it makes the folder this run's
+    }
+    for name, text in texts.items():
+        write_text(path / name, text)
+    _keep_copy(path)
 
 
 def holds(path: Path, config: Mapping[str, Any]) -> bool:
-    """Whether a folder is that of a configuration already."""
-    return (path / CONFIG).exists() and not difference(*_stored(path, config))
+    """Whether a folder is that of a configuration already; not where that cannot be read for certain."""
+    if not (path / CONFIG).exists() or _damaged(path, _copies(path)):
+        return False
+    return not difference(*_stored(path, config))
 
 
 def _stored(path: Path, config: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any], dict[str, str]]:
     """The configuration of a folder, the one asked for, and the content of the files that the former named."""
+    content: dict[str, Any] = {}  # lavx 0.1 wrote none
+    if (path / CONTENT).exists():
+        content = _json((path / CONTENT).read_text())
+    return _yaml((path / CONFIG).read_text()), config, content
+
+
+def _yaml(text: str) -> dict[str, Any]:
     try:
-        content = json.loads((path / CONTENT).read_text())
-    except OSError:
-        content = {}  # lavx 0.1 wrote none
-    return yaml.safe_load((path / CONFIG).read_text()), config, content
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
+    if not isinstance(content, dict) or not content:
+        raise ValueError("it holds no keys")
+    return content
+
+
+def _json(text: str) -> dict[str, Any]:
+    content = json.loads(text)
+    if not isinstance(content, dict):
+        raise ValueError("it is no object")
+    return content
+
+
+_READERS: dict[str, Callable[[str], dict[str, Any]]] = {ENVIRONMENT: _json, CONTENT: _json, CONFIG: _yaml}
+
+
+def _copies(path: Path) -> dict[str, str]:
+    """The text of each file that says whose a folder is, from the copy; empty where that is missing or damaged."""
+    try:
+        texts = _json((path / _COPY).read_text())
+        for name, text in texts.items():
+            _READERS[name](text)
+        return texts if CONFIG in texts else {}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
+
+
+def _damaged(path: Path, copies: Mapping[str, str]) -> list[str]:
+    """Which of the files that say whose a folder is were cut off, emptied or filled with something else."""
+    names = []
+    for name, read in _READERS.items():
+        if not (path / name).exists():
+            continue
+        try:
+            text = (path / name).read_text()
+            read(text)
+        except (ValueError, RecursionError):
+            names.append(name)
+            continue
+        whole = copies.get(name, "")
+        if text != whole and whole.startswith(text):  # half of a YAML file may be YAML too
+            names.append(name)
+    return names
+
+
+def _restore(path: Path) -> None:
+    """Mend what is damaged, or what is missing beside results; or set the results aside."""
+    copies = _copies(path)
+    damaged = _damaged(path, copies)
+    if (path / CONFIG).exists() or _has_results(path):
+        damaged += [name for name in {CONFIG: "", **copies} if not (path / name).exists()]
+    if not damaged:
+        return
+    verb = "are" if len(damaged) > 1 else "is"
+    what = f"{' and '.join(str(path / name) for name in damaged)} {verb} damaged or missing"
+    if not copies.keys() >= set(damaged):
+        _set_aside(path, what)
+        return
+    for name in damaged:
+        write_text(path / name, copies[name])
+    log.warning("%s: restored from the copy in %s", what, _COPY)
+
+
+def _keep_copy(path: Path) -> None:
+    texts = {name: (path / name).read_text() for name in _READERS if (path / name).exists()}
+    if _copies(path) != texts:
+        write_text(path / _COPY, json.dumps(texts, indent=2) + "\n")
+
+
+def _has_results(path: Path) -> bool:
+    return (path / _RESULTS).is_dir() and any((path / _RESULTS).glob("[!.]*"))
+
+
+def _set_aside(path: Path, what: str) -> None:
+    """Begin a folder anew, and keep the results that nobody can say the configuration of."""
+    for name in (*_READERS, _COPY):
+        (path / name).unlink(missing_ok=True)
+    kept = ""
+    if _has_results(path):
+        place = path / f"set-aside-{uuid.uuid4().hex[:8]}"
+        os.replace(path / _RESULTS, place)
+        (path / _RESULTS).mkdir()
+        kept = f", which are kept in {place} and computed again"
+    sync(path)
+    log.warning("%s: nobody can say which configuration its results are of%s", what, kept)
 
 
 def _plain(value: Any) -> Any:

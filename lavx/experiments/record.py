@@ -18,7 +18,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-METRICS = "metrics.json"
+METRICS, EXPLANATION = "metrics.json", "explanation.npz"
 _PART = re.compile(r"\..*\.part", re.DOTALL)
 VERSION = 2
 
@@ -233,6 +233,23 @@ _COLUMNS = [
 def record_files(cell: Path) -> list[Path]:
     """The `metrics.json` of every video of a cell, by the names of their folders, without half-written ones."""
     return sorted(file for file in cell.glob(f"videos/*/{METRICS}") if not _PART.fullmatch(file.parent.name))
+
+
+def read_result(folder: Path) -> VideoRecord:
+    """Read the `metrics.json` of a video's folder, whose explanation must be there too.
+
+    That is not read here, so that a run of thousands of videos is resumed in seconds: whoever reads it checks it.
+
+    Raises:
+        ValueError: as `VideoRecord.read` does, and if the explanation is missing or empty.
+        OSError: if `metrics.json` cannot be read at all.
+    """
+    record = VideoRecord.read(folder / METRICS)
+    explanation = folder / EXPLANATION
+    if record.error is None and not (explanation.exists() and explanation.stat().st_size):
+        what = "is empty" if explanation.exists() else "is missing"
+        raise ValueError(f"{explanation} {what}")
+    return record
 
 
 def columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:

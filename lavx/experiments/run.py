@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from lavx import stopping
 from lavx.datasets.base import Dataset, Video
 from lavx.errors import RequestError, check_whole
 from lavx.experiments import status, workers
@@ -30,6 +31,7 @@ from lavx.experiments.segmentation_cache import SegmentationCache
 from lavx.experiments.settings import Settings
 from lavx.experiments.videos import check_unchanged, chosen_videos
 from lavx.explainer import Control, Explainer
+from lavx.files import FINISHED_STAY, why_not_writable, writing_to
 from lavx.game import BatchSizes, ScoredClip, ScoreError
 from lavx.metrics.insertion_deletion import InsertionDeletion
 from lavx.text import visible
@@ -54,7 +56,6 @@ _NOT_PART_OF_A_RUN = (
     "end",
     "windows",
 )
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 _LONG = 60  # seconds; what is expected to take longer is announced
 
 
@@ -128,7 +129,8 @@ def claimed_by(asked: Request, network: Network) -> BatchSizes:
         raise RequestError(str(error)) from error
     place = network.device
     label = torch.cuda.get_device_name(place) if place.type == "cuda" else str(place)
-    asked.folder.claim(asked.identity, environment(network.weights, label, asked.config.seed))
+    with logging_to(asked.folder.path / "run.log"):
+        asked.folder.claim(asked.identity, environment(network.weights, label, asked.config.seed))
     return batches
 
 
@@ -186,14 +188,18 @@ class Cell:
             try:
                 with Bars(len(missing), " ".join(self.asked.names)) as progress:
                     for video in missing:
+                        stopping.check()
                         with folder.claimed(video.id) as mine:
                             # Another worker may hold it, or have finished it since.
                             if mine and not folder.done(video.id):
                                 start = time.perf_counter()
                                 progress.video_done(self._one(video, progress))
                                 state.video_done(time.perf_counter() - start)
-            except KeyboardInterrupt:
-                return self._interrupted(state)
+            except KeyboardInterrupt as stop:
+                return self._interrupted(state, stop)
+            except SystemExit as stop:  # submitit, before it has the job queued again
+                state.write("stopped", f"stopped by its launcher ({stop})")
+                raise
             state.close()
             return self.finish()
 
@@ -204,22 +210,27 @@ class Cell:
     def _done(self, video: Video) -> bool:
         folder = self.asked.folder
         record = folder.record(video.id)
+        if record is None and (damage := folder.damage(video.id)) is not None:
+            log.warning("%s: %s is explained again", damage, video.id)
         if record is None or record.error is not None:
             return False
         check_unchanged(video, record.video, folder.folder(video.id))
         return True
 
-    def _interrupted(self, state: status.Record) -> int:
+    def _interrupted(self, state: status.Record, stop: KeyboardInterrupt) -> int:
         folder, videos = self.asked.folder, self.asked.videos
+        why = stopping.reason(stop)
+        log.info("%s", why)
+        with suppress(OSError):  # a full disk, perhaps
+            state.write("stopped", why)
+            folder.write_table()
         done = sum(folder.done(video.id) for video in videos)
-        folder.write_table()
-        state.write("stopped")
         print(
-            f"\nlavx: interrupted; {done} of {len(videos)} videos are done and stay in {folder.path}. The same "
+            f"\nlavx: {why}; {done} of {len(videos)} videos are done and stay in {folder.path}. The same "
             "command resumes there.",
             file=sys.stderr,
         )
-        return 130
+        return stopping.exit_status(stop)
 
     def _one(self, video: Video, progress: Bars) -> str:
         """Explain one video, or record why that is impossible; returns a line for the terminal."""
@@ -227,16 +238,13 @@ class Cell:
             return self._explain(video, progress)
         except (VideoError, ScoreError) as error:
             return self._failed(video, str(error))
-        except OSError as error:
-            if error.errno in _NO_ROOM:
-                raise RequestError(
-                    f"cannot write to {self.asked.folder.path} ({error.strerror}). Finished videos stay; the same "
-                    "command resumes once there is room."
-                ) from error
-            return self._failed(video, f"{type(error).__name__}: {error}")
         except RequestError:
             raise
         except Exception as error:  # one video must not take the others with it
+            if why_not_writable(error, self.asked.folder.path) is not None:
+                raise
+            if isinstance(error, OSError):
+                return self._failed(video, f"{type(error).__name__}: {error}")
             log.info("%s", traceback.format_exc())
             return self._failed(video, f"{type(error).__name__}: {error} (see run.log)")
 
@@ -289,24 +297,43 @@ class Cell:
 def run_cell(config: Settings, dataset: str, net: str, method: str) -> int:
     """Run a cell into `<outputs>/<name>/<dataset>/<net>/<method>`; returns the exit status."""
     folder = Path(config.outputs) / config.name / dataset / net / method
-    try:
+
+    def job() -> int:
         with workers.device(config.device) as device:
             asked = request(config, (dataset, net, method))
             if asked.is_done:
                 return _nothing_left(asked)
             return Cell(asked, video_explainer(asked, device)).run()
+
+    return noted(folder, job)
+
+
+def noted(folder: Path, job: Callable[[], int]) -> int:
+    """Run the job of a cell, and note in its folder how it ended where it could not; returns the exit status.
+
+    Raises:
+        RequestError: if the job does, or the folder cannot be written.
+    """
+    try:
+        with writing_to(folder, FINISHED_STAY):
+            return job()
     except RequestError as error:
         if folder.exists():
             _note(folder, "invalid", str(error))
         raise
+    except KeyboardInterrupt as stop:
+        if folder.exists():
+            _note(folder, "stopped", stopping.reason(stop))
+        raise
     except Exception as error:  # one cell must not take the others of a sweep with it
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "run.log").open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(traceback.format_exc())
         reason = f"{type(error).__name__}: {error}"
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            with (folder / "run.log").open("a", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(traceback.format_exc())
         _note(folder, "failed", f"{reason} (see run.log)")
-        first = reason.splitlines()[0]
-        print(f"lavx: {dataset} {net} {method} failed: {first}. Traceback: {folder / 'run.log'}", file=sys.stderr)
+        names, first = " ".join(folder.parts[-3:]), reason.splitlines()[0]
+        print(f"lavx: {names} failed: {first}. Traceback: {folder / 'run.log'}", file=sys.stderr)
         return 1
 
 

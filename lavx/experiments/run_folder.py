@@ -9,10 +9,8 @@ A video's folder is written beside its place and renamed, so that it is there wh
 from __future__ import annotations
 
 import dataclasses
-import glob
 import json
 import os
-import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,8 +23,8 @@ from filelock import FileLock, Timeout
 from lavx.errors import RequestError
 from lavx.experiments.identity import claim, holds
 from lavx.experiments.names import folder_name, old_folder_name
-from lavx.experiments.record import METRICS, NewerVersionError, VideoRecord, columns, record_files
-from lavx.files import write_text
+from lavx.experiments.record import METRICS, NewerVersionError, VideoRecord, columns, read_result, record_files
+from lavx.files import clean_parts, whole_folder, write_text
 from lavx.text import csv_of, visible
 
 _NAMES = ".names"
@@ -59,8 +57,11 @@ class RunFolder:
             ) from error
 
     def claim(self, config: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
-        """Make this the folder of one configuration; see `claim`."""
-        claim(self.path, config, environment)
+        """Make this the folder of one configuration, of whichever process comes first; see `claim`."""
+        locks = self.path / ".locks"
+        locks.mkdir(exist_ok=True)
+        with FileLock(locks / ".configuration"):
+            claim(self.path, config, environment)
 
     def holds(self, config: Mapping[str, Any]) -> bool:
         """Whether this is the folder of a configuration already."""
@@ -112,15 +113,28 @@ class RunFolder:
         Raises:
             RequestError: if a newer lavx wrote it.
         """
+        return self._read(video_id)[0]
+
+    def damage(self, video_id: str) -> str | None:
+        """Which file of a video's result is damaged and how; None where it is whole, or there is none.
+
+        Raises:
+            RequestError: as above.
+        """
+        return self._read(video_id)[1]
+
+    def _read(self, video_id: str) -> tuple[VideoRecord | None, str | None]:
+        """The record, and what is wrong with it."""
+        folder = self.folder(video_id)
         try:
-            record = VideoRecord.read(self.folder(video_id) / METRICS)
+            record = read_result(folder)
+            return (record, None) if record.video_id == video_id else (None, None)
         except FileNotFoundError:
-            return None
+            return None, f"{folder / METRICS} is missing" if folder.exists() else None
         except NewerVersionError as error:
             raise RequestError(str(error)) from error
-        except ValueError:
-            return None
-        return record if record.video_id == video_id else None
+        except (OSError, ValueError) as error:
+            return None, str(error)
 
     def done(self, video_id: str) -> bool:
         """Whether a video was explained; one that failed, or whose record is damaged, is tried again.
@@ -152,8 +166,7 @@ class RunFolder:
             yield False
             return
         try:
-            for part in self.videos.glob(f".{glob.escape(self.folder(video_id).name)}.*.part"):
-                shutil.rmtree(part, ignore_errors=True)  # left half written by a process that was killed
+            clean_parts(self.folder(video_id))
             yield True
         finally:
             lock.release()
@@ -161,26 +174,18 @@ class RunFolder:
     @contextmanager
     def writing(self, video_id: str) -> Iterator[Path]:
         """A folder to write a video's results to; it takes its place when all went well, else it is deleted."""
-        part = self.videos / f".{self.folder(video_id).name}.{uuid.uuid4().hex[:8]}.part"
-        part.mkdir()
-        try:
+        with whole_folder(self.folder(video_id)) as part:
             yield part
-            place = self.folder(video_id)
-            if place.exists():
-                self._clear(place, video_id)
-            os.replace(part, place)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+            self._keep_other(video_id)
 
-    def _clear(self, place: Path, video_id: str) -> None:
-        """Make room for a video's results; those of another video are moved to where they belong."""
+    def _keep_other(self, video_id: str) -> None:
+        """Move results of another video out of the way of this one's, to where they belong."""
+        place = self.folder(video_id)
         try:
             found = VideoRecord.read(place / METRICS).video_id
         except (OSError, ValueError):
-            found = video_id
-        if found == video_id or self.folder(found).exists():
-            shutil.rmtree(place)
-        else:
+            return
+        if found != video_id and not self.folder(found).exists():
             os.replace(place, self.folder(found))
 
     def write_record(self, record: VideoRecord) -> None:

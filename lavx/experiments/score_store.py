@@ -23,12 +23,18 @@ class FileScoreStore:
     def __init__(self, path: Path, about: str) -> None:
         self.path = path
         self._kept: dict[str, list[float]] = {}
+        self._n: dict[str, int] = {}  # scores by key, those of this process too
         lines = read_json_lines(path)
+        # A line says where its scores begin, so that one that a power loss took does not shift those after it.
         if not lines or lines[0] != {"about": about}:
             path.write_text(json.dumps({"about": about}) + "\n")
             return
         for line in lines[1:]:
-            self._kept.setdefault(str(line["key"]), []).extend(line["scores"])
+            if isinstance(line, dict) and {"key", "start", "scores"} <= line.keys():
+                kept = self._kept.setdefault(line["key"], [])
+                if line["start"] == len(kept):
+                    kept.extend(line["scores"])
+        self._n = {key: len(kept) for key, kept in self._kept.items()}
 
     @property
     def n_kept(self) -> int:
@@ -41,8 +47,10 @@ class FileScoreStore:
 
     def add(self, key: str, scores: Scores) -> None:
         """Append a batch of scores."""
+        start = self._n.get(key, 0)
         with self.path.open("a") as file:
-            file.write(json.dumps({"key": key, "scores": scores.tolist()}) + "\n")
+            file.write(json.dumps({"key": key, "start": start, "scores": scores.tolist()}) + "\n")
+        self._n[key] = start + len(scores)
 
     def remove(self) -> None:
         """Delete the file: the clip is done."""

@@ -22,7 +22,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from lavx.experiments.record import METRICS, VideoRecord, record_files
+from lavx.experiments.record import METRICS, read_result, record_files
 from lavx.files import write_text
 from lavx.text import visible
 
@@ -32,6 +32,14 @@ _OTHERS = ("training", "evaluation")  # folders beside those of the datasets, th
 _STALE = 600  # seconds after which a half-written file may be deleted, where no worker lives
 _OLD_STATES = {"unusable": "invalid"}  # as lavx 0.1 called it
 FINISHED = ("done", "skipped")
+_KINDS: dict[str, type | tuple[type, ...]] = {  # of what is read from a file that may have been damaged
+    "state": str,
+    "total": int,
+    "updated": str,
+    "seconds_per_video": (int, float),
+    "videos": list,
+    "error": str,
+}
 
 
 def now() -> str:
@@ -43,9 +51,14 @@ def _read(file: Path) -> dict[str, Any]:
     """A JSON file; empty where there is none."""
     try:
         content = json.loads(file.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
-    return content if isinstance(content, dict) else {}
+    if not isinstance(content, dict):
+        return {}
+    usable = {name for name, kinds in _KINDS.items() if isinstance(content.get(name), kinds)}
+    if not all(isinstance(name, str) for name in content.get("videos", ()) if "videos" in usable):
+        usable.remove("videos")
+    return {name: value for name, value in content.items() if name in usable or name not in _KINDS}
 
 
 def n_workers(folder: Path) -> int:
@@ -75,7 +88,7 @@ def counts(folder: Path, ids: Sequence[str] | None = None) -> tuple[int, int, st
     files = record_files(folder) if ids is None else [folder / "videos" / name / METRICS for name in ids]
     for file in files:
         try:
-            record = VideoRecord.read(file)
+            record = read_result(file.parent)
             error = record.error and f"{record.video_id}: {record.error}"
         except FileNotFoundError:
             continue
@@ -225,12 +238,12 @@ def status(root: Path, cell: tuple[str, str, str], since: str = "") -> Status:
     workers = n_workers(folder)
     if workers:
         state = "running"
-    elif state in ("done", "running"):
+    elif state in ("done", "running", "stopped"):
         finished = total is not None and done >= total
         state = "done" if finished else "failed" if total == done + failed else "stopped"
     if state == "done" and content.get("updated", "") < since:
         state = "skipped"
-    error = (content.get("error") or reason) if state in ("failed", "invalid") else reason
+    error = (content.get("error") or reason) if state in ("failed", "invalid", "stopped") else reason
     return Status(cell, state, done, failed, total, content.get("seconds_per_video"), workers, error)
 
 

@@ -13,7 +13,6 @@
 
 from __future__ import annotations
 
-import errno
 import importlib.util
 import json
 import sys
@@ -27,6 +26,7 @@ import torch
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
+from lavx import stopping
 from lavx.drawing.learning_curves import draw_curves
 from lavx.errors import RequestError, check_whole
 from lavx.experiments import identity as identities
@@ -39,7 +39,7 @@ from lavx.experiments.settings import Settings
 from lavx.experiments.training_data import TrainingData, split_dataset, training_data
 from lavx.experiments.training_folds import write_fold_table
 from lavx.experiments.training_history import read_history
-from lavx.files import write_text
+from lavx.files import write_text, writing_to
 from lavx.networks.allocator import keep_freed_memory
 from lavx.networks.checkpoints import check_hash, read_checkpoint
 from lavx.networks.device import PRECISIONS, find_device
@@ -54,7 +54,7 @@ from lavx.networks.training.transfer import InitialWeights, begin_with, with_cla
 
 # Where a training happens, and what it leaves beside its weights: not what it computes.
 _OUTSIDE_IDENTITY = ("name", "outputs", "device", "threads", "tensorboard")
-_CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+_RESUMES = "The same command resumes from the last checkpoint once there is room."
 
 
 def run_training(config: Settings, dataset: str, net: str) -> int:
@@ -127,14 +127,8 @@ class TrainingJob:
     def _errors_as_requests(self) -> Iterator[None]:
         """Say what to do about a full disk, a small GPU and a diverging loss."""
         try:
-            yield
-        except OSError as error:
-            if error.errno not in _CANNOT_WRITE:
-                raise
-            raise RequestError(
-                f"cannot write to {self.folder} ({error.strerror}). The same command resumes from the last "
-                "checkpoint once there is room."
-            ) from error
+            with writing_to(self.folder, _RESUMES):
+                yield
         except torch.OutOfMemoryError as error:
             raise RequestError(
                 f"{self.title}: the GPU's memory is too small for {self.recipe.batch_size} clips a step; take a "
@@ -160,12 +154,13 @@ class TrainingJob:
         )
         try:
             self._fit(setup)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             print(
-                f"\nlavx: interrupted. The same command resumes from the last checkpoint in {self.folder}.",
+                f"\nlavx: {stopping.reason(stop)}. The same command resumes from the last checkpoint in "
+                f"{self.folder}.",
                 file=sys.stderr,
             )
-            return 130
+            return stopping.exit_status(stop)
         return self._report()
 
     def _setup(self) -> tuple[TrainingSetup, dict[str, Any]]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import uuid
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lavx.errors import RequestError
+from filelock import FileLock, Timeout
+
+from lavx.files import clean_parts, whole_folder, writing_to
 from lavx.report import claims, figures, page, tables
 from lavx.report.claims import Checked
 from lavx.report.study import CONTROLS, METHODS, Study, read_study
 from lavx.text import csv_of
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,8 @@ def write_report(
     """
     study = read_study(outputs, name, nets, methods)
     folder = study.folder / "report"
-    part = study.folder / f".report.{uuid.uuid4().hex[:8]}.part"
-    try:
-        (part / "tables").mkdir(parents=True)
+    with writing_to(folder), _alone(folder), whole_folder(folder) as part:
+        (part / "tables").mkdir()
         (part / "figures").mkdir()
         made, found = tables.all_tables(study, seed)
         for table in made:
@@ -71,11 +73,20 @@ def write_report(
         drawn = figures.all_figures(study, found, part / "figures", panels, seed)
         html = page.draw_page(study, made, checked, drawn, part, embed)
         (part / "index.html").write_text(html, encoding="utf-8")
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(part, folder)
-    except OSError as error:
-        raise RequestError(f"cannot write the report to {folder} ({error.strerror})") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return Report(folder, study, checked, drawn.notes)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other reports from the folder, and clean up what killed ones left of it."""
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.warning("another lavx report is writing %s; waiting until it is done", folder)
+        lock.acquire()
+    try:
+        clean_parts(folder)
+        yield
+    finally:
+        lock.release()
