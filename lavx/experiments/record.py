@@ -18,6 +18,7 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 METRICS = "metrics.json"
+PARTIAL = ".partial"  # holds what is being written, until it takes its place
 VERSION = 2
 
 STAGES = ("decode", "segmentation", "perturbation", "inference", "summary", "metrics", "visualization")
@@ -226,11 +227,6 @@ _COLUMNS = [
     *(f"seconds_{stage}" for stage in STAGES),
     "error",
 ]
-
-
-def record_files(cell: Path) -> list[Path]:
-    """The `metrics.json` of every video of a cell, by the names of their folders."""
-    return sorted(cell.glob(f"videos/[!.]*/{METRICS}"))
 
 
 def columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -7,6 +7,7 @@ import logging
 import sys
 import time
 import traceback
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from lavx.experiments.identity import identity
 from lavx.experiments.log_files import logging_to
 from lavx.experiments.progress import Bars
 from lavx.experiments.record import VideoRecord
+from lavx.experiments.record_index import Summary
 from lavx.experiments.run_folder import RunFolder
 from lavx.experiments.segmentation_cache import SegmentationCache
 from lavx.experiments.settings import Settings
@@ -86,7 +88,10 @@ class Request:
     @property
     def is_done(self) -> bool:
         """Whether nothing is left to do, so that no network is needed."""
-        return self.folder.holds(self.identity) and all(self.folder.done(video.id) for video in self.videos)
+        if not self.folder.holds(self.identity):
+            return False
+        explained = self.folder.explained()
+        return all(self.folder.folder(video.id).name in explained for video in self.videos)
 
 
 def request(config: Settings, names: tuple[str, str, str]) -> Request:
@@ -179,7 +184,8 @@ class Cell:
         folder, videos = self.asked.folder, self.asked.videos
         state = status.Record(folder.path, [folder.folder(video.id).name for video in videos])
         with logging_to(folder.path / "run.log"), state.working():
-            missing = [video for video in videos if not self._done(video)]
+            explained = folder.explained()
+            missing = [video for video in videos if not self._done(video, explained)]
             if len(missing) < len(videos):
                 print(f"{len(videos) - len(missing)} of {len(videos)} videos are done already.", flush=True)
             try:
@@ -200,17 +206,18 @@ class Cell:
         """Say how the cell ended; returns the exit status."""
         return print_table(self.asked.folder, self.asked.names, self.asked.videos)
 
-    def _done(self, video: Video) -> bool:
-        folder = self.asked.folder
-        record = folder.record(video.id)
-        if record is None or record.error is not None:
+    def _done(self, video: Video, explained: Mapping[str, Summary]) -> bool:
+        place = self.asked.folder.folder(video.id)
+        record = explained.get(place.name)
+        if record is None:
             return False
-        check_unchanged(video, record.video, folder.folder(video.id))
+        check_unchanged(video, record.video, place)
         return True
 
     def _interrupted(self, state: status.Record) -> int:
         folder, videos = self.asked.folder, self.asked.videos
-        done = sum(folder.done(video.id) for video in videos)
+        explained = folder.explained()
+        done = sum(folder.folder(video.id).name in explained for video in videos)
         folder.write_table()
         state.write("stopped")
         print(
@@ -253,7 +260,7 @@ class Cell:
         outcome = self.explainer.explain(video, passes, folder.scores_file(video.id), self._announce)
         with folder.writing(video.id) as place:
             record = self.explainer.write(outcome, place)
-        folder.write_table()
+        folder.written(record)
         return self.line(outcome, record, time.perf_counter() - start)
 
     def line(self, outcome: Outcome, record: VideoRecord, seconds: float) -> str:
@@ -308,9 +315,11 @@ def run_cell(config: Settings, dataset: str, net: str, method: str) -> int:
 
 def _nothing_left(asked: Request) -> int:
     folder, videos = asked.folder, asked.videos
+    explained = folder.explained()
     for video in videos:
-        record = folder.record(video.id)
-        check_unchanged(video, None if record is None else record.video, folder.folder(video.id))
+        place = folder.folder(video.id)
+        record = explained.get(place.name)
+        check_unchanged(video, record.video if record else None, place)
     print(f"{len(videos)} of {len(videos)} videos are done already.", flush=True)
     state = status.Record(folder.path, [folder.folder(video.id).name for video in videos])
     if not state.was_done:
