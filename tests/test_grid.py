@@ -89,8 +89,8 @@ def test_a_record_follows_a_worker(tmp_path):
     assert found == status.Status(ONE, "failed", 1, 1, 2, 3.0, 0, "v1: bad")
     assert set(json.loads((folder / "status.json").read_text())) == {
         "state", "done", "failed", "total", "started", "updated", "seconds_per_video", "host", "pid", "error",
-        "videos",
     }  # fmt: skip
+    assert status.requested(folder) == ["v0", "v1"]
     assert not list((folder / ".workers").iterdir())
 
 
@@ -405,6 +405,6 @@ def test_twenty_kills_lose_nothing(lavx, environment, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert (kills, lost, torn) == (N_KILLS, 0, 0) and final == whole
-    assert not list(cut.glob("*/*/*/videos/.*"))
+    assert not list(cut.glob("*/*/*/videos/.*")) and not list(cut.glob("*/*/*/.partial/*"))
     for file in cut.glob("*/*/*/status.json"):
         assert json.loads(file.read_text())["state"] == "done"

@@ -58,3 +58,12 @@ def test_a_comparison_finds_a_clear_winner(rng):
     assert found.average.idxmin() == "d" and found.p < 0.001
     assert not any("d" in group for group in found.groups)
     assert st.compare(blocks[["a"]], True) is None
+
+
+@pytest.mark.parametrize("n", [2, 7, 300])
+def test_the_interval_is_that_of_the_resamples_drawn_one_by_one(rng, n):
+    values = rng.normal(2, 1, n)
+    drawn = np.random.default_rng(3).integers(n, size=(st.N_RESAMPLES, n))
+    assert (st._resamples(n, 3) == [np.bincount(row, minlength=n) for row in drawn]).all()
+    e = st.estimate(values, seed=3)
+    assert (e.low, e.high) == pytest.approx(tuple(np.quantile(values[drawn].mean(1), [0.025, 0.975])), abs=1e-12)

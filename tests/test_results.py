@@ -86,13 +86,14 @@ def test_a_record_of_a_newer_lavx_is_not_overwritten(tmp_path):
 
 def test_what_a_killed_process_left_is_cleaned_and_never_in_the_table(tmp_path):
     folder = RunFolder(tmp_path)
-    (folder.videos / ".b.1234.part").mkdir()
-    write_text(folder.videos / ".b.1234.part" / "metrics.json", '{"video_id": "b", "error": null}')
+    part = tmp_path / ".partial" / "b.1234.part"
+    part.mkdir(parents=True)
+    write_text(part / "metrics.json", '{"video_id": "b", "error": null}')
     folder.write_record(make_record("a"))
     assert folder.write_table().video_id.tolist() == ["a"]
     with folder.claimed("b") as mine:
         assert mine
-    assert [p.name for p in folder.videos.iterdir()] == ["a"]
+    assert [p.name for p in folder.videos.iterdir()] == ["a"] and not part.exists()
 
 
 def test_a_video_is_held_by_one_worker_at_a_time(tmp_path):
@@ -100,11 +101,12 @@ def test_a_video_is_held_by_one_worker_at_a_time(tmp_path):
     with first.claimed("a") as mine:
         with second.claimed("a") as too, second.claimed("b") as other:
             assert mine and not too and other
-        (first.videos / ".a.1234.part").mkdir()
+        part = tmp_path / ".partial" / "a.1234.part"
+        part.mkdir(parents=True)
         with second.claimed("a"):
-            assert (first.videos / ".a.1234.part").exists()  # at work, not left behind
+            assert part.exists()  # at work, not left behind
     with second.claimed("a") as mine:
-        assert mine and not (first.videos / ".a.1234.part").exists()
+        assert mine and not part.exists()
 
 
 def test_the_table_has_flat_columns_with_the_error_last(tmp_path):

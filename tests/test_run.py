@@ -46,8 +46,8 @@ def test_a_cell_leaves_the_whole_run_folder(request_cell, tmp_path, capsys):
     assert run_cell(request_cell(), *NAMES) == 0
     run = folder(tmp_path)
     assert {p.name for p in run.iterdir()} == {
-        ".configuration.json", ".locks", ".names", ".partial", ".workers", "config.yaml", "content.json",
-        "environment.json", "results.csv", "run.log", "status.json", "videos",
+        ".configuration.json", ".index", ".locks", ".names", ".partial", ".workers", "config.yaml", "content.json",
+        "environment.json", "requested.json", "results.csv", "run.log", "status.json", "videos",
     }  # fmt: skip
     for number in range(3):
         video = run / "videos" / f"shapes-{number:04d}"
@@ -163,7 +163,9 @@ def test_a_full_disk_ends_the_run_and_keeps_what_is_done(request_cell, tmp_path,
     with pytest.raises(RequestError, match="No space left on device.*Finished videos stay"):
         run_cell(request_cell(), *NAMES)
     assert len(explanations(folder(tmp_path))) == 1
-    assert not list((folder(tmp_path) / "videos").glob(".*"))
+    assert not list((folder(tmp_path) / "videos").glob(".*")) and not list(
+        folder(tmp_path).glob(".partial/*.part")
+    )
 
 
 @pytest.mark.parametrize(

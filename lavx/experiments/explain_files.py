@@ -98,7 +98,8 @@ class FilesCell(Cell):
     def finish(self) -> int:
         """Say where the results lie; returns the exit status."""
         folder = self.asked.folder
-        failed = sum(not folder.done(video.id) for video in self.asked.videos)
+        explained = folder.explained()
+        failed = sum(folder.folder(video.id).name not in explained for video in self.asked.videos)
         if len(self.asked.videos) > 1:
             print(f"{len(self.asked.videos) - failed} of {len(self.asked.videos)} videos explained")
         folder.write_table()

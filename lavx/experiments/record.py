@@ -10,7 +10,6 @@ import dataclasses
 import functools
 import json
 import math
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from numbers import Integral, Real
@@ -19,7 +18,7 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 METRICS, EXPLANATION = "metrics.json", "explanation.npz"
-_PART = re.compile(r"\..*\.part", re.DOTALL)
+PARTIAL = ".partial"  # holds the scores of videos that are being explained
 VERSION = 2
 
 STAGES = ("decode", "segmentation", "perturbation", "inference", "summary", "metrics", "visualization")
@@ -230,11 +229,6 @@ _COLUMNS = [
 ]
 
 
-def record_files(cell: Path) -> list[Path]:
-    """The `metrics.json` of every video of a cell, by the names of their folders, without half-written ones."""
-    return sorted(file for file in cell.glob(f"videos/*/{METRICS}") if not _PART.fullmatch(file.parent.name))
-
-
 def read_result(folder: Path) -> VideoRecord:
     """Read the `metrics.json` of a video's folder, whose explanation must be there too.
 
@@ -245,11 +239,24 @@ def read_result(folder: Path) -> VideoRecord:
         OSError: if `metrics.json` cannot be read at all.
     """
     record = VideoRecord.read(folder / METRICS)
-    explanation = folder / EXPLANATION
-    if record.error is None and not (explanation.exists() and explanation.stat().st_size):
-        what = "is empty" if explanation.exists() else "is missing"
-        raise ValueError(f"{explanation} {what}")
+    if record.error is None:
+        check_explanation(folder)
     return record
+
+
+def check_explanation(folder: Path) -> None:
+    """Refuse a video's folder whose explanation is missing or empty.
+
+    Raises:
+        ValueError: saying which.
+    """
+    explanation = folder / EXPLANATION
+    try:
+        size = explanation.stat().st_size
+    except FileNotFoundError:
+        raise ValueError(f"{explanation} is missing") from None
+    if not size:
+        raise ValueError(f"{explanation} is empty")
 
 
 def columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:

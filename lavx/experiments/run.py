@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from lavx.experiments.identity import identity
 from lavx.experiments.log_files import logging_to
 from lavx.experiments.progress import Bars
 from lavx.experiments.record import VideoRecord
+from lavx.experiments.record_index import Summary
 from lavx.experiments.run_folder import RunFolder
 from lavx.experiments.segmentation_cache import SegmentationCache
 from lavx.experiments.settings import Settings
@@ -88,7 +89,10 @@ class Request:
     @property
     def is_done(self) -> bool:
         """Whether nothing is left to do, so that no network is needed."""
-        return self.folder.holds(self.identity) and all(self.folder.done(video.id) for video in self.videos)
+        if not self.folder.holds(self.identity):
+            return False
+        explained = self.folder.explained()
+        return all(self.folder.folder(video.id).name in explained for video in self.videos)
 
 
 def request(config: Settings, names: tuple[str, str, str]) -> Request:
@@ -182,7 +186,8 @@ class Cell:
         folder, videos = self.asked.folder, self.asked.videos
         state = status.Record(folder.path, [folder.folder(video.id).name for video in videos])
         with logging_to(folder.path / "run.log"), state.working():
-            missing = [video for video in videos if not self._done(video)]
+            explained = folder.explained()
+            missing = [video for video in videos if not self._done(video, explained)]
             if len(missing) < len(videos):
                 print(f"{len(videos) - len(missing)} of {len(videos)} videos are done already.", flush=True)
             try:
@@ -207,14 +212,15 @@ class Cell:
         """Say how the cell ended; returns the exit status."""
         return print_table(self.asked.folder, self.asked.names, self.asked.videos)
 
-    def _done(self, video: Video) -> bool:
+    def _done(self, video: Video, explained: Mapping[str, Summary]) -> bool:
         folder = self.asked.folder
-        record = folder.record(video.id)
-        if record is None and (damage := folder.damage(video.id)) is not None:
-            log.warning("%s: %s is explained again", damage, video.id)
-        if record is None or record.error is not None:
+        place = folder.folder(video.id)
+        record = explained.get(place.name)
+        if record is None or record.video_id != video.id:
+            if (damage := folder.damage(video.id)) is not None:
+                log.warning("%s: %s is explained again", damage, video.id)
             return False
-        check_unchanged(video, record.video, folder.folder(video.id))
+        check_unchanged(video, record.video, place)
         return True
 
     def _interrupted(self, state: status.Record, stop: KeyboardInterrupt) -> int:
@@ -224,7 +230,8 @@ class Cell:
         with suppress(OSError):  # a full disk, perhaps
             state.write("stopped", why)
             folder.write_table()
-        done = sum(folder.done(video.id) for video in videos)
+        explained = folder.explained()
+        done = sum(folder.folder(video.id).name in explained for video in videos)
         print(
             f"\nlavx: {why}; {done} of {len(videos)} videos are done and stay in {folder.path}. The same "
             "command resumes there.",
@@ -265,7 +272,7 @@ class Cell:
         outcome = self.explainer.explain(video, passes, folder.scores_file(video.id), self._announce)
         with folder.writing(video.id) as place:
             record = self.explainer.write(outcome, place)
-        folder.write_table()
+        folder.written(record)
         return self.line(outcome, record, time.perf_counter() - start)
 
     def line(self, outcome: Outcome, record: VideoRecord, seconds: float) -> str:
@@ -339,9 +346,11 @@ def noted(folder: Path, job: Callable[[], int]) -> int:
 
 def _nothing_left(asked: Request) -> int:
     folder, videos = asked.folder, asked.videos
+    explained = folder.explained()
     for video in videos:
-        record = folder.record(video.id)
-        check_unchanged(video, None if record is None else record.video, folder.folder(video.id))
+        place = folder.folder(video.id)
+        record = explained.get(place.name)
+        check_unchanged(video, record.video if record else None, place)
     print(f"{len(videos)} of {len(videos)} videos are done already.", flush=True)
     state = status.Record(folder.path, [folder.folder(video.id).name for video in videos])
     if not state.was_done:

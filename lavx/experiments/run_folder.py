@@ -3,7 +3,8 @@
     config.yaml  content.json  environment.json  run.log  results.csv  .names
     videos/<folder_name(video_id)>/  explanation.npz  metrics.json  panel.png  overlay.mp4
 
-A video's folder is written beside its place and renamed, so that it is there whole or not at all.
+A video's folder is written in `.partial` and renamed, so that it is there whole or not at all. `results.csv` is
+made when a run of the cell ends; all records are in `.index` too (see `lavx.experiments.record_index`).
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from filelock import FileLock, Timeout
 from lavx.errors import RequestError
 from lavx.experiments.identity import claim, holds
 from lavx.experiments.names import folder_name, old_folder_name
-from lavx.experiments.record import METRICS, NewerVersionError, VideoRecord, columns, read_result, record_files
+from lavx.experiments.record import METRICS, PARTIAL, NewerVersionError, VideoRecord, columns, read_result
+from lavx.experiments.record_index import RecordIndex, Summary
 from lavx.files import clean_parts, whole_folder, write_text
 from lavx.text import csv_of, visible
 
@@ -44,6 +46,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.videos = path / "videos"
+        self._index = RecordIndex(path)
         try:
             self.videos.mkdir(parents=True, exist_ok=True)
             probe = path / f".{uuid.uuid4().hex[:8]}.part"
@@ -147,7 +150,7 @@ class RunFolder:
 
     def scores_file(self, video_id: str) -> Path:
         """Where the scores of a video that is being explained are kept, batch by batch."""
-        partial = self.path / ".partial"
+        partial = self.path / PARTIAL
         partial.mkdir(exist_ok=True)
         return partial / f"{self.folder(video_id).name}.jsonl"
 
@@ -192,20 +195,35 @@ class RunFolder:
         """Make a record all that there is of its video."""
         with self.writing(record.video_id) as folder:
             write_text(folder / METRICS, record.to_json())
+        self.written(record)
+
+    def written(self, record: VideoRecord) -> None:
+        """Add a record that lies in its place to the index."""
+        self._index.add(self.folder(record.video_id).name, record)
+
+    def explained(self) -> dict[str, Summary]:
+        """The videos that were explained, by the names of their folders: as `done`, for all of them at once.
+
+        Raises:
+            RequestError: if a newer lavx wrote one of the records.
+        """
+        found = {}
+        for name, record in self._index.read().items():
+            if isinstance(record, NewerVersionError):
+                raise RequestError(str(record)) from record
+            if isinstance(record, Summary) and record.error is None:
+                found[name] = record
+        return found
 
     def write_table(self) -> pd.DataFrame:
         """Make `results.csv` anew from all videos' records: a row a video, by id.
 
         A damaged record is a row with the reason as its error, under the name of its folder.
         """
-        rows = []
-        for file in record_files(self.path):
-            try:
-                rows.append(VideoRecord.read(file).row())
-            except FileNotFoundError:
-                continue  # another worker is replacing what failed
-            except ValueError as error:
-                rows.append(VideoRecord.failed(file.parent.name, None, str(error)).row())
+        rows = [
+            record.row() if isinstance(record, Summary) else VideoRecord.failed(name, None, str(record)).row()
+            for name, record in self._index.read().items()
+        ]
         table = pd.DataFrame(rows, columns=columns(rows))
         write_text(self.path / "results.csv", csv_of(table))
         return table

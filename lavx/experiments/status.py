@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import time
 import uuid
@@ -22,11 +23,13 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from lavx.experiments.record import METRICS, read_result, record_files
+from lavx.experiments.record import PARTIAL
+from lavx.experiments.record_index import RecordIndex, Summary
 from lavx.files import write_text
 from lavx.text import visible
 
 STATUS = "status.json"
+REQUESTED = "requested.json"  # the folders of the videos that the last worker was asked for
 _WORKERS = ".workers"
 _OTHERS = ("training", "evaluation")  # folders beside those of the datasets, that may hold files of the same names
 _STALE = 600  # seconds after which a half-written file may be deleted, where no worker lives
@@ -84,20 +87,22 @@ def counts(folder: Path, ids: Sequence[str] | None = None) -> tuple[int, int, st
         folder: of the cell.
         ids: folder names of the videos that count; None for all that are there.
     """
-    done, failed, reason = 0, 0, None
-    files = record_files(folder) if ids is None else [folder / "videos" / name / METRICS for name in ids]
-    for file in files:
-        try:
-            record = read_result(file.parent)
-            error = record.error and f"{record.video_id}: {record.error}"
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError) as damaged:
-            error = str(damaged)
-        done += error is None
-        failed += error is not None
-        reason = reason or error
-    return done, failed, reason
+    records = RecordIndex(folder).read(ids)
+    errors = [error for record in records.values() if (error := _error(record))]
+    return len(records) - len(errors), len(errors), next(iter(errors), None)
+
+
+def _error(record: Summary | Exception) -> str | None:
+    """Why a video of a cell was not explained, or cannot be read."""
+    if isinstance(record, Exception):
+        return str(record)
+    return record.error and f"{record.video_id}: {record.error}"
+
+
+def requested(folder: Path) -> list[str] | None:
+    """The folders of the videos that a cell was last asked for; None where that is not known."""
+    ids = _read(folder / REQUESTED).get("videos", _read(folder / STATUS).get("videos"))  # the latter of lavx 0.1
+    return ids if isinstance(ids, list) else None
 
 
 class Record:
@@ -112,9 +117,13 @@ class Record:
         self.folder = folder
         self.ids = list(ids)
         before = _read(folder / STATUS)
-        self.was_done = before.get("state") == "done" and before.get("videos") == self.ids
+        self.was_done = before.get("state") == "done" and requested(folder) == self.ids
+        self._index = RecordIndex(folder)
+        self._asked = set(self.ids)
+        self._done: set[str] = set()
+        self._failed: dict[str, str] = {}  # why, by folder
         self._mean: float | None = before.get("seconds_per_video")
-        self._seconds: list[float] = []
+        self._n_videos, self._seconds = 0, 0.0
         self._started = now()
 
     @contextmanager
@@ -129,6 +138,8 @@ class Record:
         lock = FileLock(file)
         lock.acquire(timeout=10, poll_interval=0.01)
         try:
+            self._count()
+            write_text(self.folder / REQUESTED, json.dumps({"videos": self.ids}, indent=0) + "\n")
             self.write("running")
             yield
         finally:
@@ -137,41 +148,58 @@ class Record:
 
     def _clean(self) -> None:
         """Delete what killed workers left."""
-        for file in [*(self.folder / _WORKERS).glob("*"), *self.folder.glob(".*.part")]:
+        left = (f"{_WORKERS}/*", ".*.part", f"{PARTIAL}/*.part", "videos/.*.part")  # the last of lavx 0.1
+        for path in [path for pattern in left for path in self.folder.glob(pattern)]:
             with suppress(OSError):
-                if time.time() - file.stat().st_mtime > _STALE:
-                    file.unlink()
+                if time.time() - path.stat().st_mtime > _STALE:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def video_done(self, seconds: float) -> None:
         """Count a video that took so long."""
-        self._seconds.append(seconds)
-        self._mean = sum(self._seconds) / len(self._seconds)
+        self._n_videos += 1
+        self._seconds += seconds
+        self._mean = self._seconds / self._n_videos
+        for name, record in self._index.news():  # those of other workers too
+            if name in self._asked:
+                self._note(name, _error(record))
         self.write("running")
+
+    def _count(self) -> None:
+        """Count the records that are there."""
+        self._done, self._failed = set(), {}
+        for name, record in self._index.read(self.ids).items():
+            self._note(name, _error(record))
+
+    def _note(self, name: str, error: str | None) -> None:
+        self._failed.pop(name, None)
+        if error is None:
+            self._done.add(name)
+        else:
+            self._done.discard(name)
+            self._failed[name] = error
 
     def close(self) -> None:
         """Write the final state of the cell."""
-        done, failed, _ = counts(self.folder, self.ids)
-        if done == len(self.ids):
+        self._count()
+        if len(self._done) == len(self.ids):
             self.write("done")
-        elif done + failed == len(self.ids):
+        elif len(self._done) + len(self._failed) == len(self.ids):
             self.write("failed")
         # Else other workers are running the rest, and the last of them writes the final state.
 
     def write(self, state: str, error: str | None = None) -> None:
         """Write `status.json`."""
-        done, failed, reason = counts(self.folder, self.ids)
         content = {
             "state": state,
-            "done": done,
-            "failed": failed,
+            "done": len(self._done),
+            "failed": len(self._failed),
             "total": len(self.ids),
             "started": self._started,
             "updated": now(),
             "seconds_per_video": None if self._mean is None else round(self._mean, 3),
             "host": socket.gethostname(),
             "pid": os.getpid(),
-            "error": error or reason,
-            "videos": self.ids,
+            "error": error or next(iter(self._failed.values()), None),
         }
         write_text(self.folder / STATUS, json.dumps(content, indent=2) + "\n")
 
@@ -231,8 +259,9 @@ def status(root: Path, cell: tuple[str, str, str], since: str = "") -> Status:
     """
     folder = root.joinpath(*cell)
     content = _read(folder / STATUS)
-    done, failed, reason = counts(folder, content.get("videos"))
-    total = content.get("total")
+    asked = requested(folder)
+    done, failed, reason = counts(folder, asked)
+    total = content.get("total") if asked is None else len(asked)
     state = content.get("state", "partial" if folder.exists() else "waiting")
     state = _OLD_STATES.get(state, state)
     workers = n_workers(folder)

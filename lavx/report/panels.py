@@ -68,7 +68,9 @@ class Panels:
                 except ValueError as error:
                     self._lacking.setdefault((" / ".join(key[:3]), str(error)), []).append(video_id)
                     continue
-                rows.append(_Row(method, *pair, self._score(key), self.study.curves[key]))
+                record = self.study.record(key)
+                assert record.score is not None
+                rows.append(_Row(method, *pair, record.score, record.curves))
         return _draw(rows) if rows else None
 
     def notes(self) -> list[str]:
@@ -82,12 +84,6 @@ class Panels:
                 "videos' folders and run the cell again."
             )
         return lines + self._notes
-
-    def _score(self, key: tuple[str, ...]) -> float:
-        table = self.study.table
-        for name, value in zip(("dataset", "net", "method", "video_id"), key, strict=True):
-            table = table[table[name] == value]
-        return float(table.score.iloc[0])
 
     def _visualization(self, cell: Path) -> Visualization:
         if cell not in self._visualizations:

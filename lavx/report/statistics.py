@@ -6,6 +6,7 @@ multiple data sets, section 3.2.2.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from scipy import stats
 
 N_RESAMPLES = 2000
 LEVEL = 0.95
+_AT_ONCE = 50  # resamples, so that many values need no more memory than they must
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,23 @@ def estimate(values: ArrayLike, seed: int = 0) -> Estimate:
     given = given[~np.isnan(given)]
     if len(given) < 2:
         return Estimate(len(given), float(given.mean()) if len(given) else math.nan, math.nan, math.nan)
-    rng = np.random.default_rng(seed)
-    means = given[rng.integers(len(given), size=(N_RESAMPLES, len(given)))].mean(1)
+    parts = np.array_split(_resamples(len(given), seed), math.ceil(N_RESAMPLES / _AT_ONCE))
+    # Not `@`: what BLAS gives depends on the number of threads.
+    means = np.concatenate([np.einsum("rn,n->r", part.astype(np.float64), given) for part in parts]) / len(given)
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Estimate(len(given), float(given.mean()), float(low), float(high))
+
+
+@functools.lru_cache(maxsize=2)
+def _resamples(n: int, seed: int) -> NDArray[np.uint8]:
+    """How often each of n values is in each resample, (N_RESAMPLES, n)."""
+    rng = np.random.default_rng(seed)
+    counts = np.empty((N_RESAMPLES, n), dtype=np.uint8)  # more than 255 of 256 or more are never drawn
+    for start in range(0, N_RESAMPLES, _AT_ONCE):
+        block = counts[start : start + _AT_ONCE]
+        drawn = rng.integers(n, size=block.shape) + n * np.arange(len(block))[:, None]
+        block[:] = np.bincount(drawn.ravel(), minlength=block.size).reshape(block.shape)
+    return counts
 
 
 def ranks(blocks: NDArray[np.floating], higher_is_better: bool) -> NDArray[np.float64]:

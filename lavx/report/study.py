@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 
 from lavx.errors import RequestError
-from lavx.experiments.record import CurvePoints, NewerVersionError, VideoRecord, record_files
+from lavx.experiments.record import METRICS as RECORD
+from lavx.experiments.record import NewerVersionError, VideoRecord
+from lavx.experiments.record_index import RecordIndex, Summary
 from lavx.experiments.status import cell_files
 from lavx.text import csv_cell, visible
 
@@ -59,8 +61,7 @@ class Study:
         folder: `<outputs>/<name>`.
         table: a row for each explained video of each cell: dataset, net, method, video_id, the metrics that
             its `metrics.json` holds, `seconds_<stage>`, `mask_<curve>_<threshold>` (NaN where never reached).
-        curves: the deletion and insertion curves by (dataset, net, method, video_id).
-        places: the folder of each video's results by the same key.
+        places: the folder of each video's results by (dataset, net, method, video_id).
         coverage: a row for each cell of the expected grid: done, failed, missing.
         missing: what is not there, in sentences.
         failures: videos that could not be explained and why, in sentences.
@@ -70,12 +71,15 @@ class Study:
     name: str
     folder: Path
     table: pd.DataFrame
-    curves: dict[tuple[str, ...], dict[str, CurvePoints]] = field(default_factory=dict)
     places: dict[tuple[str, ...], Path] = field(default_factory=dict)
     coverage: pd.DataFrame = field(default_factory=pd.DataFrame)
     missing: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     ratings: pd.DataFrame | None = None
+
+    def record(self, key: tuple[str, ...]) -> VideoRecord:
+        """All that is known of an explained video, curves too, by (dataset, net, method, video_id)."""
+        return VideoRecord.read(self.places[key] / RECORD)
 
     @property
     def methods(self) -> list[str]:
@@ -131,16 +135,17 @@ def read_study(
         dataset, net, method = map(visible, cell.parts[-3:])
         key = (dataset, net, method)
         failed[key] = set()
-        for file in record_files(cell):
-            record = _record(file)
-            video = visible(record.video_id)
-            if record.error is not None:
+        for place, record in RecordIndex(cell).read().items():
+            row, masks = _checked(record).numbers()
+            video, error = visible(row["video_id"]), row.pop("error")
+            if error is not None:
                 failed[key].add(video)
-                study.failures.append(f"{' / '.join(key)} / {video}: {visible(record.error)}")
+                study.failures.append(f"{' / '.join(key)} / {video}: {visible(error)}")
                 continue
-            rows.append(dict(zip(KEYS, (*key, video), strict=True)) | _numbers(record))
-            study.curves[(*key, video)] = record.curves
-            study.places[(*key, video)] = file.parent
+            for curve, reached in masks.items():
+                row |= {f"mask_{curve}_{t}": np.nan if f is None else f for t, f in reached.items()}
+            rows.append(dict(zip(KEYS, (*key, video), strict=True)) | row)
+            study.places[(*key, video)] = cell / "videos" / place
     if not rows:
         reasons = "; ".join(study.failures[:3])
         raise RequestError(
@@ -153,21 +158,12 @@ def read_study(
     return study
 
 
-def _record(file: Path) -> VideoRecord:
-    try:
-        return VideoRecord.read(file)
-    except NewerVersionError as error:
-        raise RequestError(str(error)) from error
-    except ValueError as error:
-        raise RequestError(f"{error}. Run the cell again: it explains the video anew.") from error
-
-
-def _numbers(record: VideoRecord) -> dict[str, Any]:
-    row = record.row()
-    del row["error"]
-    for curve, masks in record.minimal_masks.items():
-        row |= {f"mask_{curve}_{t}": np.nan if f is None else f for t, f in masks.items()}
-    return row
+def _checked(record: Summary | OSError | ValueError) -> Summary:
+    if isinstance(record, Summary):
+        return record
+    if isinstance(record, NewerVersionError):
+        raise RequestError(str(record)) from record
+    raise RequestError(f"{record}. Run the cell again: it explains the video anew.") from record
 
 
 def _cover(
