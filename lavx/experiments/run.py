@@ -18,7 +18,8 @@ from lavx.datasets.base import Dataset, Video
 from lavx.errors import RequestError, check_whole
 from lavx.experiments import status, workers
 from lavx.experiments.cell_table import print_table
-from lavx.experiments.compose import build, build_network, class_map, videos_of
+from lavx.experiments.class_map import class_map
+from lavx.experiments.compose import build, build_network, videos_of
 from lavx.experiments.environment import environment
 from lavx.experiments.explain_video import Outcome, VideoExplainer, check_target
 from lavx.experiments.identity import identity
@@ -52,6 +53,7 @@ _NOT_PART_OF_A_RUN = (
     "start",
     "end",
     "windows",
+    "trusted_modules",
 )
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 _LONG = 60  # seconds; what is expected to take longer is announced
@@ -111,6 +113,8 @@ def request(config: Settings, names: tuple[str, str, str]) -> Request:
 def run_identity(config: Settings) -> dict[str, Any]:
     """The part of the settings that decides what a run computes."""
     own = identity(config, _NOT_PART_OF_A_RUN)
+    if own.get("class_map") is None:  # as in the folders of lavx 0.1, which had no such key
+        own.pop("class_map", None)
     own["net"] = {key: value for key, value in own["net"].items() if key != "device"}
     return own
 
@@ -157,7 +161,7 @@ def video_explainer(asked: Request, device: str | None = None) -> VideoExplainer
         seed=config.seed,
         batches=claimed_by(asked, network),
         segmenter=SegmentationCache(Path(config.outputs) / config.name / ".segmentations"),
-        classes=class_map(asked.dataset, network),
+        classes=class_map(asked.dataset.classes, network.classes, config.class_map, f"net={asked.names[1]}"),
     )
 
 
