@@ -204,7 +204,9 @@ def test_run_refuses_folds_that_are_not_there(configure, weights):
     config = configure()
     with initialize_config_module("lavx.conf", version_base="1.3"):
         config.dataset = settings(compose("run")).dataset
-    with pytest.raises(RequestError, match=r"net\.checkpoint=.*means one file a fold, but the dataset has no fold"):
+    with pytest.raises(
+        RequestError, match=r"net\.checkpoint=.*means one file a fold, but the dataset has no fold"
+    ):
         run_cell(config, *NAMES)
     with pytest.raises(RequestError, match=r"there is no .*nothing1\.pth\. lavx train -m"):
         run_cell(configure(checkpoint=weights.replace("fold{fold}/best", "fold0/../nothing{fold}")), *NAMES)

@@ -40,7 +40,9 @@ def _select(config: Settings, dataset_name: str, dataset_overrides: list[str]) -
 
     networks = {net: builder(net) for net in config.nets}
     folder = Path(config.outputs) / config.name / "selections"
-    selection = select(videos, networks, config.n_videos, config.seed, folder, dataset_name, dataset, config.class_map)
+    selection = select(
+        videos, networks, config.n_videos, config.seed, folder, dataset_name, dataset, config.class_map
+    )
     n = len(selection["videos"])
     print(
         f"{n} of {selection['drawn']} drawn videos are classified correctly by all of {', '.join(config.nets)} "

@@ -31,8 +31,8 @@ class ClassMap:
     """The network's index of each class of a dataset.
 
     Classes are the same where their names are, or else where these differ only in case, spaces and punctuation and
-    no other name does; unless a table says otherwise. A network whose class names nobody knows (None) is taken to have the dataset's, in their order, if it
-    has as many; which is logged.
+    no other name does; unless a table says otherwise. A network whose class names nobody knows (None) is taken to
+    have the dataset's, in their order, if it has as many; which is logged.
 
     Args:
         dataset: names of the dataset's classes, in the order of its labels.
@@ -126,8 +126,8 @@ def class_map(
     if found.is_disjoint:
         raise RequestError(
             f"{what} has none of the {len(dataset)} classes of the dataset ({_listed(dataset)}); its "
-            f"{len(network or ())} are {_listed(network or ())}. Give the network's class for each class of the dataset "
-            "with class_map=table.csv, or class_map=none to do without labels"
+            f"{len(network or ())} are {_listed(network or ())}. Give the network's class for each class of the "
+            "dataset with class_map=table.csv, or class_map=none to do without labels"
         )
     return found
 
@@ -161,7 +161,9 @@ def _rows(text: str) -> dict[str, str | None]:
         rows = rows[1:]
     wrong = [row for row in rows if len(row) != 2 or not row[0]]
     if wrong or not rows:
-        raise ValueError(f"a row must be dataset class,network class; got {','.join(wrong[0])}" if wrong else "empty")
+        raise ValueError(
+            f"a row must be dataset class,network class; got {','.join(wrong[0])}" if wrong else "empty"
+        )
     return _unambiguous([(name, other or None) for name, other in rows])
 
 

@@ -166,9 +166,11 @@ def build_network(
     lacking = [name for name in _OF_A_NETWORK if not hasattr(network, name)]
     if lacking or not callable(network):
         raise RequestError(
-            f"{key}: {config.net.get('_target_')} is no network: it lacks {', '.join(lacking or ['__call__'])}. See "
-            "lavx.types.Network for what one has"
+            f"{key}: {config.net.get('_target_')} is no network: it lacks {', '.join(lacking or ['__call__'])}. "
+            "See lavx.types.Network for what one has"
         )
     if network.output is not None and network.output not in OUTPUT_KINDS:
-        raise RequestError(f"{key}: output must be one of {', '.join(OUTPUT_KINDS)} or None, got {network.output!r}")
+        raise RequestError(
+            f"{key}: output must be one of {', '.join(OUTPUT_KINDS)} or None, got {network.output!r}"
+        )
     return network

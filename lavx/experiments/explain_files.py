@@ -62,6 +62,7 @@ def explain_files(config: Settings, dataset: str, net: str, method: str) -> int:
             batches=claimed_by(asked, network),
             segmenter=SegmentationCache(Path(config.outputs) / config.name / ".segmentations"),
             classes=ClassMap(files.classes, network.classes or files.classes),
+            check_noise=config.check_noise,
         )
         if network.classes:
             check_target(config.target, network.classes)

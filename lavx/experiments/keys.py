@@ -29,6 +29,8 @@ def check_keys(settings: Settings) -> None:
     for key in _BOOLEANS:
         if key in settings and not isinstance(settings[key], bool):
             raise RequestError(f"{key} must be true or false, got {settings[key]!r}")
+    if not isinstance(settings.get("check_noise"), bool | None):
+        raise RequestError(f"check_noise must be true, false or null, got {settings['check_noise']!r}")
 
 
 def _text(key: str, value: Any) -> str:

@@ -31,7 +31,7 @@ from lavx.experiments.segmentation_cache import SegmentationCache
 from lavx.experiments.settings import Settings
 from lavx.experiments.videos import check_unchanged, chosen_videos
 from lavx.explainer import Control, Explainer
-from lavx.game import BatchSizes, ScoredClip, ScoreError
+from lavx.game import BatchSizes, NetworkError, ScoredClip, ScoreError
 from lavx.metrics.insertion_deletion import InsertionDeletion
 from lavx.types import Network
 from lavx.video import VideoError
@@ -54,6 +54,7 @@ _NOT_PART_OF_A_RUN = (
     "end",
     "windows",
     "trusted_modules",
+    "check_noise",
 )
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 _LONG = 60  # seconds; what is expected to take longer is announced
@@ -162,6 +163,7 @@ def video_explainer(asked: Request, device: str | None = None) -> VideoExplainer
         batches=claimed_by(asked, network),
         segmenter=SegmentationCache(Path(config.outputs) / config.name / ".segmentations"),
         classes=class_map(asked.dataset.classes, network.classes, config.class_map, f"net={asked.names[1]}"),
+        check_noise=config.check_noise,
     )
 
 
@@ -177,6 +179,7 @@ class Cell:
         self.asked = asked
         self.explainer = explainer
         self._announced = False
+        self._explained = False
 
     def run(self) -> int:
         """Explain every video that is not explained yet; returns the exit status."""
@@ -228,6 +231,10 @@ class Cell:
         """Explain one video, or record why that is impossible; returns a line for the terminal."""
         try:
             return self._explain(video, progress)
+        except NetworkError as error:
+            if not self._explained:  # nor will any other video be
+                raise RequestError(f"net={self.asked.names[1]}: {error}") from error
+            return self._failed(video, str(error))
         except (VideoError, ScoreError) as error:
             return self._failed(video, str(error))
         except OSError as error:
@@ -257,6 +264,7 @@ class Cell:
         outcome = self.explainer.explain(video, passes, folder.scores_file(video.id), self._announce)
         with folder.writing(video.id) as place:
             record = self.explainer.write(outcome, place)
+        self._explained = True
         folder.write_table()
         return self.line(outcome, record, time.perf_counter() - start)
 

@@ -82,7 +82,9 @@ def _trusted(settings: Mapping[str, Any], typed: Sequence[str] | None) -> tuple[
     """The modules, files and folders that are trusted."""
     given = settings.get(KEY) or []
     if not isinstance(given, list) or not all(isinstance(name, str) and name.strip() for name in given):
-        raise RequestError(f"{KEY} must be a list of modules, files or folders, such as [my_module], got {given!r}")
+        raise RequestError(
+            f"{KEY} must be a list of modules, files or folders, such as [my_module], got {given!r}"
+        )
     if given and typed is not None and not any(_key(override) == KEY for override in typed):
         raise RequestError(f"{KEY}={given} counts only at the command line: type {KEY}=[{','.join(given)}] there")
     return tuple(given)

@@ -47,10 +47,10 @@ def _is_plain_value(value: ast.expr) -> bool:
 def _pairs(value: ast.expr) -> list[tuple[object, ast.expr]] | None:
     """The entries of a dictionary, written in either way; None where it is anything else."""
     if isinstance(value, ast.Dict):
-        names = [key.value if isinstance(key, ast.Constant) else None for key in value.keys]
+        names: list[object] = [key.value if isinstance(key, ast.Constant) else None for key in value.keys]
         return list(zip(names, value.values, strict=True))
     if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "dict":
-        return [(word.arg, word.value) for word in value.keywords] + [(None, part) for part in value.args]
+        return [*((word.arg, word.value) for word in value.keywords), *((None, part) for part in value.args)]
     return None
 
 
