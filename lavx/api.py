@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from lavx import explanation_file as file
 from lavx import presets
 from lavx.clips import as_clip
+from lavx.diagnostics import Diagnostics, diagnose, notes
 from lavx.explainer import Control, Explainer, MethodResult
 from lavx.game import BatchSizes, ScoredClip, Seeds
 from lavx.methods.behavior import Probability
+from lavx.methods.regions import flat_in_time, frames_per_region
 from lavx.methods.removal import Black
 from lavx.methods.visualization import Heatmap
 from lavx.metrics.faithfulness import average_drop, masked_score
@@ -62,6 +64,8 @@ class Explanation:
         network: name of the classifier; empty where it has none.
         seconds: by stage: "segmentation", "perturbation", "inference", "summary".
         n_passes: clips that the classifier has seen for this explanation.
+        diagnostics: what tells whether it can be trusted, see `lavx.diagnostics.diagnose`; empty in one that was
+            loaded from a file.
     """
 
     result: MethodResult
@@ -78,6 +82,7 @@ class Explanation:
     network: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
     n_passes: int = 0
+    diagnostics: Diagnostics = field(default_factory=dict)
 
     @property
     def attribution(self) -> Attribution:
@@ -181,6 +186,7 @@ class Explanation:
             caption=self._caption(),
             scale=how.scale(),
             curves={name: (curve.fractions, curve.scores, curve.auc) for name, curve in curves.items()},
+            frames_per_region=self.frames_per_region_if_flat,
         )
         if path is not None:
             return Path(path)
@@ -188,6 +194,16 @@ class Explanation:
 
         assert isinstance(target, io.BytesIO)
         return Image.open(target)
+
+    @property
+    def frames_per_region_if_flat(self) -> float | None:
+        """In how many frames a region is, in the mean, where that is nearly all of them; else None."""
+        return frames_per_region(self.result.regions) if flat_in_time(self.result.regions) else None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know of the diagnostics, in a few words each; often nothing."""
+        return notes(self.diagnostics, self.result.regions.n_regions)
 
     def _caption(self) -> Any:
         from lavx.drawing.panel import Caption
@@ -202,6 +218,7 @@ class Explanation:
             score=self.score,
             predicted=self.class_name(predicted),
             predicted_score=float(self.probabilities[predicted]),
+            notes=self.notes,
         )
 
     def _repr_png_(self) -> bytes:
@@ -323,6 +340,7 @@ def explain(
     fps: float | None = None,
     name: str = "",
     progress: bool | Progress = True,
+    check_noise: bool | None = None,
     **options: Any,
 ) -> Explanation:
     """Explain the score that a video classifier gives to a class of a clip.
@@ -345,6 +363,8 @@ def explain(
         fps: frames of the clip a second, for time axes.
         name: of the clip, for titles; it also seeds the draws.
         progress: True for a bar on a terminal, False for none, or a `lavx.types.Progress`.
+        check_noise: whether to see, in four more forward passes, how far the score moves when the clip changes by
+            its last bits (`Explanation.diagnostics`); None for networks that take less than a second a pass.
         options: further arguments of the method's preset, such as `n_samples=4000`, `removal=Blur(8)`.
 
     Raises:
@@ -357,7 +377,9 @@ def explain(
     scored, geometry = _scored(
         classifier, clip, target, layout, value_range, classes, output, seed, batch_size, name, progress
     )
-    return explained(scored, explainer, method_name, geometry=geometry, fps=fps, name=name)
+    return explained(
+        scored, explainer, method_name, geometry=geometry, fps=fps, name=name, check_noise=check_noise
+    )
 
 
 def explained(
@@ -368,6 +390,7 @@ def explained(
     geometry: Geometry | None = None,
     fps: float | None = None,
     name: str = "",
+    check_noise: bool | None = None,
 ) -> Explanation:
     """Explain a clip that is scored already; see `explain`."""
     result = method(clip)
@@ -386,6 +409,7 @@ def explained(
         network=str(getattr(clip.classifier, "name", "") or ""),
         seconds=dict(clip.stopwatch.seconds),
         n_passes=clip.n_passes,
+        diagnostics=diagnose(clip, method, result, check_noise),
     )
 
 

@@ -6,6 +6,7 @@ clip - segmentation -> regions - selection, sampling -> coalitions - removal, cl
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import numpy as np
 
 from lavx.checks import three, whole
 from lavx.game import ScoredClip
-from lavx.methods.regions import SoftGrid
+from lavx.methods.regions import SoftGrid, flat_in_time, frames_per_region
 from lavx.types import (
     Attribution,
     Behavior,
@@ -31,6 +32,8 @@ from lavx.types import (
     Summary,
     Visualization,
 )
+
+log = logging.getLogger(__name__)
 
 
 class Game(Protocol):
@@ -168,6 +171,7 @@ class Explainer:
         self.behavior = behavior
         self.summary = summary
         self.visualization = visualization
+        self._said_of_time = False
 
     def __call__(self, clip: ScoredClip) -> MethodResult:
         """Explain the score of the clip's target.
@@ -175,6 +179,7 @@ class Explainer:
         The clip's stopwatch gets the seconds of "segmentation", "perturbation", "inference" and "summary".
         """
         regions = clip.segment(self.segmentation)
+        self._say_what_time_is_worth(regions)
         game = clip.game(regions, self.removal, self.behavior)
         rng = clip.seeds.numpy("sampling")
         coalitions, scores = play(game, self.selection, self.sampling, self.summary, rng, clip.stopwatch)
@@ -182,6 +187,20 @@ class Explainer:
             attribution = self.summary(coalitions, scores, game.full, game.empty)
             heatmap = clip.heatmap(regions, attribution)
         return MethodResult(attribution, heatmap, regions, coalitions, scores, game.full, game.empty)
+
+    def _say_what_time_is_worth(self, regions: Regions) -> None:
+        """Log, once, that regions span nearly all frames, so that attributions say nothing of time."""
+        if self._said_of_time or not flat_in_time(regions):
+            return
+        self._said_of_time = True
+        cutting = getattr(self.segmentation, "cutting_time", None)
+        log.warning(
+            "A region spans %.1f of the clip's %d frames in the mean: the explanation says little about when "
+            "something happens.%s",
+            frames_per_region(regions),
+            regions.shape[0],
+            "" if cutting is None else f" The segmentation cuts time with {cutting(regions.shape)}.",
+        )
 
 
 class Control:

@@ -26,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lavx.outputs import check_classes, check_outputs, class_index, detect_output, probabilities
+from lavx.outputs import check_classes, check_outputs, class_index, contradiction, detect_output, probabilities
 from lavx.types import (
     Attribution,
     Behavior,
@@ -50,10 +50,15 @@ log = logging.getLogger(__name__)
 # networks of the study and on the embedded ones).
 _CPU_BATCH_VOXELS = 16 * 8 * 224 * 224
 _LARGEST_BATCH = 256
+_JITTER = 1e-7
 
 
 class ScoreError(ValueError):
     """The network gave scores that nothing can be computed from."""
+
+
+class NetworkError(ScoreError):
+    """The network answers what it must not to any clip, or what it answers is not known."""
 
 
 class Seeds:
@@ -218,7 +223,9 @@ class ScoredClip:
 
     Raises:
         ScoreError: if the classifier's outputs for the clip are unusable.
-        ValueError: if the target is none of the classes, or their names are not one an output.
+        NetworkError: if it does not answer one row a clip, with an output for each class name, of the kind that it
+            is said to answer; or if it is not said and cannot be found out.
+        ValueError: if the target is none of the classes.
     """
 
     def __init__(
@@ -254,9 +261,12 @@ class ScoredClip:
             self.outputs: NDArray[np.float64] = self._row[0].double().cpu().numpy()
             if not np.isfinite(self.outputs).all():
                 raise ScoreError("the network's outputs for the clip are NaN or infinite")
-            self.kind: OutputKind = output or classifier.output or self._detect()
-        self.classes = classifier.classes if classes is None else tuple(classes)
-        check_classes(self.classes, len(self.outputs))
+            self.classes = classifier.classes if classes is None else tuple(classes)
+            try:
+                check_classes(self.classes, len(self.outputs))
+                self.kind: OutputKind = self._checked(output or classifier.output) or self._detect()
+            except ValueError as error:
+                raise NetworkError(str(error)) from error
         self.target = self._target(target)
 
     @property
@@ -275,10 +285,22 @@ class ScoredClip:
         """What the outputs say of each class, float64 (K,); regression outputs as they are."""
         return probabilities(self.outputs, self.kind)
 
+    def _checked(self, kind: OutputKind | None) -> OutputKind | None:
+        """What the outputs are said to be, unless they cannot be that."""
+        if kind is not None and contradiction(self._row, kind):
+            rows = torch.cat([self._row, self._black()])
+            found = contradiction(rows, kind) if rows.isfinite().all() else None
+            if found:
+                raise ValueError(f"{found}. Say what they are with output, or leave it out to have it found out")
+        return kind
+
     def _detect(self) -> OutputKind:
         """What the outputs are, by those of the clip and of a black one."""
-        black = self._forward(torch.zeros_like(self.tensor)[None])
-        return detect_output(torch.cat([self._row, black]).cpu())
+        return detect_output(torch.cat([self._row, self._black()]).cpu())
+
+    def _black(self) -> Tensor:
+        """The outputs (1, K) for a black clip."""
+        return self._forward(torch.zeros_like(self.tensor)[None])
 
     def _target(self, target: int | str | None) -> int:
         n_classes = len(self.outputs)
@@ -294,7 +316,7 @@ class ScoredClip:
         try:
             outputs = check_outputs(answer, len(clips), self._n_classes)
         except (TypeError, ValueError) as error:
-            raise ScoreError(str(error)) from error
+            raise NetworkError(str(error)) from error
         self._n_classes = outputs.shape[1]
         self.n_passes += len(clips)
         return outputs
@@ -302,6 +324,26 @@ class ScoredClip:
     def score(self, behavior: Behavior) -> float:
         """f(clip): the target's score for the clip itself, without another forward pass."""
         return float(behavior(self._row, self.target, self.kind)[0])
+
+    def noise(self, behavior: Behavior, n: int = 4) -> float:
+        """How far the target's score moves when the clip's values do by a ten millionth, root mean square.
+
+        That is their last bit in float32: a network with a smooth answer moves by nothing that matters, a
+        quantized one may jump. These passes are part of no explanation: they are not counted or timed.
+
+        Args:
+            behavior: what is watched.
+            n: clips to try.
+        """
+        generator, size = self.seeds.torch("noise"), min(n, self.batches.size(self.shape))
+        moves: list[Tensor] = []
+        with torch.no_grad():
+            for start in range(0, n, size):
+                down = torch.randint(2, (min(size, n - start), *self.tensor.shape), generator=generator)
+                clips = self.tensor * (1 - _JITTER * down.to(self.device))
+                outputs = check_outputs(self.classifier(clips), len(clips), self._n_classes)
+                moves.append(behavior(outputs, self.target, self.kind).double() - self.score(behavior))
+        return float(torch.cat(moves).square().mean().sqrt())
 
     def time_pass(self) -> float:
         """Seconds of one more forward pass of the clip, for forecasts."""

@@ -16,6 +16,9 @@ TOLERANCE = 1e-3
 """How far probabilities may leave [0, 1], and their sum may be from 1: what half precision rounds."""
 
 
+_FAR = 0.05  # no rounding puts the sum of probabilities that far from 1
+
+
 def check_outputs(outputs: Tensor, n_clips: int, n_classes: int | None) -> Tensor:
     """The outputs, if they are one row a clip.
 
@@ -70,6 +73,26 @@ def detect_output(rows: Tensor | NDArray[Any]) -> OutputKind:
         f"the classifier answers values in [0, 1] that do not sum to 1 (but to {_numbers(values.sum(1))}), which "
         "may be several things: say output=logits, output=probabilities or output=multilabel."
     )
+
+
+def contradiction(rows: Tensor, kind: OutputKind) -> str | None:
+    """Why rows (B, K), all finite, cannot be of the kind that somebody said; None where they can.
+
+    What looks like probabilities may be logits by chance, where there are few rows.
+    """
+    inside = bool(rows.min() >= -TOLERANCE and rows.max() <= 1 + TOLERANCE)
+    error = (rows.double().sum(1) - 1).abs().max()
+    if kind == "logits" and rows.shape[1] > 1 and inside and error <= TOLERANCE:
+        return "the network is said to answer logits, but its rows are in [0, 1] and sum to 1: probabilities"
+    if kind in ("probabilities", "multilabel") and not inside:
+        found = f"{float(rows.min()):.4g} to {float(rows.max()):.4g}"
+        return f"the network is said to answer {kind}, which are in [0, 1], but it answers {found}"
+    if kind == "probabilities" and error > _FAR:
+        return (
+            "the network is said to answer probabilities of classes that exclude each other, but its rows sum to "
+            f"{_numbers(rows.sum(1)[:3])}"
+        )
+    return None
 
 
 def _numbers(values: Tensor) -> str:

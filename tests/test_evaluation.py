@@ -336,7 +336,7 @@ def configure(tmp_path, drawn):
     def configure(*overrides, net=None, dataset=None):
         with initialize_config_module("lavx.conf", version_base="1.3"):
             usual = [f"outputs={tmp_path}/out", f"dataset.root={drawn}", "dataset.n_videos=12", "batch_size=4"]
-            config = compose("evaluate", overrides=[*usual, *overrides])
+            config = compose("evaluate", overrides=[*usual, "trusted_modules=[toy]", *overrides])
         if net != "embedded":
             config.net = OmegaConf.create({"_target_": "toy.ToyNetwork"} if net is None else net)
         if dataset is not None:

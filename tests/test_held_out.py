@@ -168,7 +168,7 @@ def configure(tmp_path, root, weights):
 
     def configure(*overrides, command="run", checkpoint=weights, **dataset):
         with initialize_config_module("lavx.conf", version_base="1.3"):
-            config = compose(command, overrides=[f"outputs={tmp_path}/out", *overrides])
+            config = compose(command, overrides=[f"outputs={tmp_path}/out", "trusted_modules=[toy]", *overrides])
         config.dataset = OmegaConf.create({"_target_": "toy.FoldedShapes", "root": str(root)} | dataset)
         if "net" in config:
             config.net.checkpoint = checkpoint
@@ -204,7 +204,9 @@ def test_run_refuses_folds_that_are_not_there(configure, weights):
     config = configure()
     with initialize_config_module("lavx.conf", version_base="1.3"):
         config.dataset = settings(compose("run")).dataset
-    with pytest.raises(RequestError, match="net: checkpoint=.*means one file a fold, but the dataset has no fold"):
+    with pytest.raises(
+        RequestError, match=r"net\.checkpoint=.*means one file a fold, but the dataset has no fold"
+    ):
         run_cell(config, *NAMES)
     with pytest.raises(RequestError, match=r"there is no .*nothing1\.pth\. lavx train -m"):
         run_cell(configure(checkpoint=weights.replace("fold{fold}/best", "fold0/../nothing{fold}")), *NAMES)
@@ -237,7 +239,7 @@ def test_the_gallery_takes_the_video_s_own_fold(configure, monkeypatch, tmp_path
     monkeypatch.setattr(
         "lavx.drawing.gallery.draw_gallery", lambda *args: drawn.update(target=(args[1].target, args[3])) or []
     )
-    monkeypatch.setattr(gallery, "_options", lambda step: {})
+    monkeypatch.setattr(gallery, "_options", lambda config, step: {})
     config = configure("methods=[]", f"video={FoldedShapes(tmp_path).videos()[3].path}", command="gallery")
     with pytest.raises(
         RequestError, match=r"no fold holds 0003 out; give the path of one of the files, without \{f"
@@ -297,7 +299,7 @@ def test_a_network_that_is_not_trained_yet_is_refused(root, tmp_path, dataset, o
 
 def test_one_missing_fold_is_trained_alone(root, tmp_path, weights):
     with initialize_config_module("lavx.conf", version_base="1.3"):
-        config = compose("run", overrides=[f"trained={tmp_path}"])
+        config = compose("run", overrides=[f"trained={tmp_path}", "trusted_modules=[toy]"])
     two_folds(tmp_path / "folded" / "tpn")
     (tmp_path / "folded" / "tpn" / "fold1" / "best.pth").unlink()
     config.net.checkpoint = "${trained}/folded/tpn/fold{fold}/best.pth"
@@ -314,7 +316,7 @@ def test_a_network_of_another_split_is_refused(root, tmp_path, key, value):
     path = two_folds(tmp_path)
     split = {"part": "test", "split": 1, "split_kind": "stratified", "k": 2, "seed": 0}
     with initialize_config_module("lavx.conf", version_base="1.3"):
-        config = compose("run")
+        config = compose("run", overrides=["trusted_modules=[toy]"])
     config.net.checkpoint = path
     dataset = FoldedShapes(root)
     for fold in (0, 1):

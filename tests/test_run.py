@@ -30,7 +30,7 @@ def request_cell(tmp_path, cache):
         with initialize_config_module("lavx.conf", version_base="1.3"):
             config = compose("run", overrides=[
                 f"outputs={tmp_path}/out", f"dataset.root={cache}", "dataset.n_videos=3", "n_videos=3",
-                "method.sampling.n_samples=30", "metric.n_steps=5", *overrides,
+                "method.sampling.n_samples=30", "metric.n_steps=5", "trusted_modules=[toy]", *overrides,
             ])  # fmt: skip
         config.net = yaml.safe_load(net) if isinstance(net, str) else net
         return settings(config)
@@ -180,7 +180,7 @@ def test_a_full_disk_ends_the_run_and_keeps_what_is_done(request_cell, tmp_path,
             "method.sampling.n_samples=0",
             r"method.sampling: n_samples must be .* got 0 \(Set method.sampling.*method/sampl",
         ),
-        ("metric.n_steps=0", "metric: .*n_steps must be a whole number >= 1, got 0"),
+        ("metric.n_steps=0", r"metric\.n_steps must be a whole number >= 1, got 0"),
         ("dataset.n_videos=0", "dataset: .*dataset.n_videos must be >= 1"),
         ("outputs=/proc/nothing", "cannot write to /proc/nothing.*outputs="),
     ],

@@ -429,7 +429,7 @@ def test_a_recipe_refuses(settings, message):
         (["device=tpu"], "device must be auto, cpu, cuda or cuda:N; got tpu"),
         (["fold=1"], "fold=1: dataset=jhmdb21 has no folds; omit fold"),
         (["seed=-1"], "seed must be a whole number >= 0, got -1"),
-        (["training.epochs=0"], "training: epochs must be a whole number >= 1, got 0"),
+        (["training.epochs=0"], r"training\.epochs must be a whole number >= 1, got 0"),
         (
             ["training.optim_wrapper=null"],
             "training: the network's config has no optim_wrapper; set optim_wrapper",

@@ -80,7 +80,8 @@ def _evaluate(
     import torch
 
     from lavx.experiments import workers
-    from lavx.experiments.compose import build_network, class_map
+    from lavx.experiments.class_map import class_map
+    from lavx.experiments.compose import build_network
     from lavx.experiments.environment import environment
     from lavx.experiments.evaluation import Evaluator, Prediction, write_evaluation
     from lavx.experiments.predictions import PredictionStore
@@ -89,7 +90,8 @@ def _evaluate(
         placed = {"device": device} if "device" in config.net else {}
         network = build_network(config, names, dataset, videos, **placed)
         labeled = len(videos)
-        videos = class_map(dataset, network).relabeled(videos)
+        classes_of = class_map(dataset.classes, network.classes, config.class_map, f"net={names[1]}")
+        videos = classes_of.relabeled(videos)
         if not videos:
             raise RequestError(f"net={names[1]} has none of the classes of the {labeled} videos of {names[0]}")
         classes = network.classes or dataset.classes

@@ -20,20 +20,28 @@ if TYPE_CHECKING:
 _STEPS = ("segmentation", "selection", "removal")
 
 
-def _options(step: str) -> dict[str, Any]:
+def _composed(config: Settings, choice: str) -> Settings:
+    """The settings of `lavx run` with one choice, for its method."""
+    from lavx.experiments import trust
+    from lavx.experiments.compose import settings
+
+    return settings(hydra.compose("run", overrides=[choice, trust.override(config)]))
+
+
+def _options(config: Settings, step: str) -> dict[str, Any]:
     """Every option of one step of a method, built."""
-    from lavx.experiments.compose import build, settings
+    from lavx.experiments.compose import build
 
     group = f"method/{step}"
     names = GlobalHydra.instance().config_loader().get_group_options(group)
-    nodes = {name: settings(hydra.compose("run", overrides=[f"{group}={name}"])).method[step] for name in names}
+    nodes = {name: _composed(config, f"{group}={name}").method[step] for name in names}
     return {name: build(node, f"{group}={name}") for name, node in nodes.items()}
 
 
 def _gallery(config: Settings, dataset_name: str, net_name: str) -> int:
     from lavx.datasets.base import Video
     from lavx.drawing.gallery import draw_gallery
-    from lavx.experiments.compose import build, build_network, settings, videos_of
+    from lavx.experiments.compose import build, build_network, videos_of
     from lavx.experiments.held_out import prepare
     from lavx.experiments.names import folder_name
     from lavx.game import BatchSizes, ScoredClip, ScoreError, Seeds
@@ -42,8 +50,7 @@ def _gallery(config: Settings, dataset_name: str, net_name: str) -> int:
 
     check_whole(config, "n_frames", 1)
     methods = {
-        name: build(settings(hydra.compose("run", overrides=[f"method={name}"])).method, f"method={name}")
-        for name in config.methods
+        name: build(_composed(config, f"method={name}").method, f"method={name}") for name in config.methods
     }
     dataset = build(config.dataset, "dataset")
     if config.video is None:
@@ -71,7 +78,7 @@ def _gallery(config: Settings, dataset_name: str, net_name: str) -> int:
             scored,
             clip.geometry.seconds,
             (scored.classes or ())[scored.target],
-            {step: _options(step) for step in _STEPS},
+            {step: _options(config, step) for step in _STEPS},
             methods,
             config.n_frames,
         )

@@ -25,6 +25,7 @@ def _quoted(value: object) -> str:
 
 
 def _select(config: Settings, dataset_name: str, dataset_overrides: list[str]) -> int:
+    from lavx.experiments import trust
     from lavx.experiments.compose import build, build_network, settings, videos_of
     from lavx.experiments.names import cell_part
     from lavx.experiments.video_selection import select
@@ -34,7 +35,7 @@ def _select(config: Settings, dataset_name: str, dataset_overrides: list[str]) -
     videos = videos_of(dataset)
 
     def builder(net: str) -> Callable[[], Any]:
-        shared = [f"device={config.device}", f"precision={config.precision}"]
+        shared = [f"device={config.device}", f"precision={config.precision}", trust.override(config)]
         folders = [f"{key}={_quoted(config[key])}" for key in ("name", "outputs", "trained")]
         run = settings(hydra.compose("run", overrides=[*dataset_overrides, f"net={net}", *shared, *folders]))
         return lambda: build_network(run, (dataset_name, net), dataset, videos, f"net={net}")
@@ -43,7 +44,7 @@ def _select(config: Settings, dataset_name: str, dataset_overrides: list[str]) -
     name = cell_part(dataset_name)
     folder = Path(config.outputs) / config.name / "selections"
     with writing_to(folder, FINISHED_STAY):
-        selection = select(videos, networks, config.n_videos, config.seed, folder, name, dataset)
+        selection = select(videos, networks, config.n_videos, config.seed, folder, name, dataset, config.class_map)
     n = len(selection["videos"])
     print(
         f"{n} of {selection['drawn']} drawn videos are classified correctly by all of {', '.join(config.nets)} "

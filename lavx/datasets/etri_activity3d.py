@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from lavx import checks
 from lavx.datasets.base import Video
 from lavx.datasets.folds import stored_folds
 from lavx.datasets.layouts import (
@@ -137,7 +138,7 @@ class EtriActivity3D:
         self.age = age
         self.splits = Path(splits).expanduser()
         self.authors_lists = Path(authors_lists).expanduser() if authors_lists else None
-        self.check = check
+        self.check = checks.boolean("check", check)
 
     def videos(self) -> list[Video]:
         """The videos of the fold, or all, by id; the log counts those that are missing or left out."""

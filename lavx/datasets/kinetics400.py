@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from lavx import checks
 from lavx.datasets.base import Video
 from lavx.datasets.layouts import (
     VIDEO_SUFFIXES,
@@ -80,7 +81,7 @@ class Kinetics400:
         if self.annotations and not self.annotations.is_file():
             raise FileNotFoundError(f"dataset.annotations={self.annotations} is not a file.")
         self.part = part
-        self.check = check
+        self.check = checks.boolean("check", check)
         self._names = ClassNames(self.classes, "Kinetics 400")
 
     def videos(self) -> list[Video]:

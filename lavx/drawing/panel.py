@@ -58,6 +58,7 @@ class Caption:
         predicted: name of the class with the largest score.
         predicted_score: its score.
         label: name of the true class, if there is one.
+        notes: what else the reader must know, in a few words each.
     """
 
     video_id: str
@@ -69,6 +70,7 @@ class Caption:
     predicted: str
     predicted_score: float
     label: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def draw_panel(
@@ -82,6 +84,7 @@ def draw_panel(
     scale: Scale | None = None,
     curves: Mapping[str, PlottedCurve] | None = None,
     unit: str = "s",
+    frames_per_region: float | None = None,
 ) -> None:
     """Draw the panel of one explanation as a PNG.
 
@@ -98,6 +101,7 @@ def draw_panel(
         scale: what the overlay's colors mean; no color bar without.
         curves: by name, fractions (n,), scores (n,) and the area under the curve; may be empty or None.
         unit: of `seconds`: "s", or "frames" where seconds are unknown.
+        frames_per_region: given where regions span nearly all frames, so that heat over time says little.
     """
     times = check_frames(frames, overlay, seconds)
     if heatmap.shape != frames.shape[:3]:
@@ -131,7 +135,7 @@ def draw_panel(
     if scale is not None:
         _color_bar(page, scale, row, top, height)
     top += height + gaps[1]
-    _heat(page.axes(-_GAP / 2, top, row + _GAP, _HEAT), heatmap, times, shown, scale, unit)
+    _heat(page.axes(-_GAP / 2, top, row + _GAP, _HEAT), heatmap, times, shown, scale, unit, frames_per_region)
     top += _HEAT + gaps[2]
     for k, (name, curve) in enumerate(plots.items()):
         across = (inner - 0.7 * (len(plots) - 1)) / len(plots)
@@ -213,7 +217,9 @@ def _title(page: _Page, caption: Caption) -> None:
 
     how = f"{caption.method} on {caption.net}" if caption.net else caption.method
     video = f"video {caption.video_id}" if caption.video_id else ""
-    page.text(0, 0.68, "   \N{MIDDLE DOT}   ".join(filter(None, (how, caption.dataset, video))), 9, room)
+    page.text(
+        0, 0.68, "   \N{MIDDLE DOT}   ".join(filter(None, (how, caption.dataset, video, *caption.notes))), 9, room
+    )
 
 
 def _strip(
@@ -272,6 +278,7 @@ def _heat(
     shown: NDArray[np.intp],
     scale: Scale | None,
     unit: str,
+    frames_per_region: float | None,
 ) -> None:
     """Mean heat of each frame as a bar; those of the frames above in full color."""
     values = np.asarray(heatmap, dtype=np.float64)
@@ -315,7 +322,11 @@ def _heat(
     else:
         axes.set_yticks([])
     plain_axes(axes, font=_FONT)
-    axes.set_title(f"heat over time: {said}", loc="left", fontproperties=_small(), color=SOFT, pad=4)
+    title = f"heat over time: {said}"
+    if frames_per_region is not None:
+        spans = f"a region spans {frames_per_region:.1f} of {len(values)} frames in the mean"
+        title = f"heat over time, nearly flat by construction: {spans}"
+    axes.set_title(title, loc="left", fontproperties=_small(), color=SOFT, pad=4)
 
 
 def _curve(axes: Axes, name: str, curve: PlottedCurve, score: float) -> None:

@@ -8,36 +8,60 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lavx.datasets.base import Dataset, Folded, Video
 from lavx.datasets.layouts import has_shipped_names, shipped_names
 from lavx.errors import RequestError
-from lavx.experiments import trained_networks
-from lavx.experiments.class_map import ClassMap
+from lavx.experiments import trained_networks, trust
 from lavx.experiments.held_out import folds_of
+from lavx.experiments.keys import check_keys
 from lavx.experiments.names import checked_places
 from lavx.experiments.settings import Settings, nested
 from lavx.networks.openmmlab.checkpoints import FOLD
+from lavx.types import OUTPUT_KINDS
 
-_FULL_KEY = re.compile(r"^full_key: (\S+)$", re.MULTILINE)
+_OF_A_NETWORK = ("name", "device", "output", "classes", "weights", "read")
+_FULL_KEY = re.compile(r"^\s*full_key: (\S+)$", re.MULTILINE)
 
 
 def settings(config: DictConfig | Mapping[str, Any]) -> Settings:
     """The plain settings of what Hydra composed.
 
     Raises:
-        RequestError: if an interpolation cannot be resolved, or `name` or `outputs` cannot be folders.
+        RequestError: if an interpolation cannot be resolved, a key cannot be what it is set to (`name`, `outputs`:
+            folders), or code is named that the user has not declared (see `lavx.experiments.trust`).
     """
     try:
         plain = OmegaConf.to_container(config, resolve=True) if isinstance(config, DictConfig) else dict(config)
     except OmegaConfBaseException as error:
-        raise RequestError(str(error).splitlines()[0]) from error
+        raise RequestError(_cause(error)) from error
     assert isinstance(plain, dict)
     named = {str(key): value for key, value in plain.items()}
     resolved: Settings = nested(named | checked_places(named))
+    trust.check(resolved, _typed())
+    check_keys(resolved)
     return resolved
+
+
+def _cause(error: Exception) -> str:
+    found = _FULL_KEY.search(str(error))
+    reason = str(error).splitlines()[0]
+    return reason if found is None or found[1] in reason else f"{found[1]}: {reason}"
+
+
+def _typed() -> list[str] | None:
+    """The overrides that were typed at the command line; None in a program that composes by itself.
+
+    What a YAML sets as `hydra.sweeper.params` becomes an override of the jobs, but nobody typed it.
+    """
+    if not HydraConfig.initialized():
+        return None
+    config = HydraConfig.get()
+    params = set(config.sweeper.get("params") or {})
+    return [override for override in config.overrides.task if override.partition("=")[0] not in params]
 
 
 def build(node: Mapping[str, Any], key: str, **extra: Any) -> Any:
@@ -54,17 +78,18 @@ def build(node: Mapping[str, Any], key: str, **extra: Any) -> Any:
     try:
         return hydra.utils.instantiate(dict(node), _convert_="all", **extra)
     except hydra.errors.InstantiationException as error:
-        raise RequestError(_refusal(error, key)) from error
+        raise RequestError(_refusal(error, key, node)) from error
 
 
-def _refusal(error: Exception, key: str) -> str:
+def _refusal(error: Exception, key: str, node: Mapping[str, Any]) -> str:
     """Why a part was refused, and how the command line names what is to be changed."""
     cause = error.__cause__
     reason = str(cause) if cause is not None else str(error).splitlines()[0]
     found = _FULL_KEY.search(str(error))
     refused = isinstance(cause, ValueError | TypeError)
     if not refused or (key != "method" and not key.startswith("method=")):
-        return f"{key}: {reason}"
+        own = re.match(r"(\w+)(?=[ =])", reason)
+        return f"{key}.{reason}" if own is not None and own[1] in node and "=" not in key else f"{key}: {reason}"
     if found is None:
         steps = "method/segmentation=..., method/selection=..., method/sampling=..., method/summary=..."
         return f"{key}: {reason} (Choose steps with {steps})"
@@ -146,9 +171,15 @@ def build_network(
     trained_networks.check_split(config, folds)
     if "classes" not in config.net:
         extra["classes"] = tuple(classes) if classes is not None else dataset.classes if dataset else ()
-    return build(config.net, key, **extra)
-
-
-def class_map(dataset: Dataset, network: Any) -> ClassMap:
-    """Which of the network's classes each class of the dataset is."""
-    return ClassMap(dataset.classes, network.classes)
+    network = build(config.net, key, **extra)
+    lacking = [name for name in _OF_A_NETWORK if not hasattr(network, name)]
+    if lacking or not callable(network):
+        raise RequestError(
+            f"{key}: {config.net.get('_target_')} is no network: it lacks {', '.join(lacking or ['__call__'])}. "
+            "See lavx.types.Network for what one has"
+        )
+    if network.output is not None and network.output not in OUTPUT_KINDS:
+        raise RequestError(
+            f"{key}: output must be one of {', '.join(OUTPUT_KINDS)} or None, got {network.output!r}"
+        )
+    return network

@@ -69,6 +69,7 @@ def _explain(config: Settings, dataset: str, names: tuple[str, str, str]) -> int
             batches=claimed_by(asked, network),
             segmenter=SegmentationCache(Path(config.outputs) / config.name / ".segmentations"),
             classes=ClassMap(files.classes, network.classes or files.classes),
+            check_noise=config.check_noise,
         )
         if network.classes:
             check_target(config.target, network.classes)

@@ -82,7 +82,7 @@ class Outcome:
                 for name, curve in evaluation.curves.items()
             },
         )
-        return record.with_metrics(evaluation.localization) if evaluation.localization else record
+        return record.with_metrics({**evaluation.localization, **explanation.diagnostics})
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,7 @@ class VideoExplainer:
         batches: batch sizes.
         segmenter: computes segmentations, or takes them from a cache.
         classes: which of the network's classes each class of the dataset is.
+        check_noise: whether to look at the noise of the network's score; None where a forward pass is fast.
     """
 
     names: tuple[str, str, str]
@@ -112,6 +113,7 @@ class VideoExplainer:
     batches: BatchSizes
     segmenter: Segmenter
     classes: ClassMap
+    check_noise: bool | None = None
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
@@ -157,7 +159,14 @@ class VideoExplainer:
             stopwatch=stopwatch,
         )
         scored(scored_clip)
-        explanation = explained(scored_clip, self.method, self.names[2], geometry=clip.geometry, name=video.id)
+        explanation = explained(
+            scored_clip,
+            self.method,
+            self.names[2],
+            geometry=clip.geometry,
+            name=video.id,
+            check_noise=self.check_noise,
+        )
         with stopwatch("metrics"):
             evaluation, cross = self._evaluate(scored_clip, clip, video, explanation.heatmap)
         if store is not None:
@@ -206,6 +215,7 @@ class VideoExplainer:
             seconds=times,
             unit=unit,
             caption=self._caption(outcome),
+            frames_per_region=explanation.frames_per_region_if_flat,
             scale=explanation.visualization.scale(),
             curves={
                 name: (curve.fractions, curve.scores, curve.auc)
@@ -227,6 +237,7 @@ class VideoExplainer:
             predicted=predicted,
             predicted_score=predicted_score,
             label=None if outcome.label is None else explanation.class_name(outcome.label),
+            notes=explanation.notes,
         )
 
 

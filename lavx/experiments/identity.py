@@ -32,7 +32,15 @@ _RESULTS, _SCORES = "videos", ".partial"  # the folders of what a configuration 
 # Where data lie. What they hold is compared by content: videos by their own hashes, files by `_content`.
 _PLACES = ("dataset.root", "dataset.splits", "dataset.authors_lists")
 # Files that decide numbers: compared by what is in them, wherever they lie.
-_FILES = ("dataset.annotations", "dataset.classes", "net.config", "net.checkpoint", "net.model", "net.classes")
+_FILES = (
+    "class_map",
+    "dataset.annotations",
+    "dataset.classes",
+    "net.config",
+    "net.checkpoint",
+    "net.model",
+    "net.classes",
+)
 _RENAMED = {"Games": "InsertionDeletion", "Floor": "Control"}  # classes of lavx 0.1
 _LARGEST_HASHED = 64 << 20  # bytes; larger files are weights, whose hash is in environment.json anyway
 

@@ -19,7 +19,8 @@ from lavx.datasets.base import Dataset, Video
 from lavx.errors import RequestError, check_whole
 from lavx.experiments import status, workers
 from lavx.experiments.cell_table import print_table
-from lavx.experiments.compose import build, build_network, class_map, videos_of
+from lavx.experiments.class_map import class_map
+from lavx.experiments.compose import build, build_network, videos_of
 from lavx.experiments.environment import environment
 from lavx.experiments.explain_video import Outcome, VideoExplainer, check_target
 from lavx.experiments.identity import identity
@@ -33,7 +34,7 @@ from lavx.experiments.settings import Settings
 from lavx.experiments.videos import check_unchanged, chosen_videos
 from lavx.explainer import Control, Explainer
 from lavx.files import FINISHED_STAY, why_not_writable, writing_to
-from lavx.game import BatchSizes, ScoredClip, ScoreError
+from lavx.game import BatchSizes, NetworkError, ScoredClip, ScoreError
 from lavx.metrics.insertion_deletion import InsertionDeletion
 from lavx.text import visible
 from lavx.types import Network
@@ -56,6 +57,8 @@ _NOT_PART_OF_A_RUN = (
     "start",
     "end",
     "windows",
+    "trusted_modules",
+    "check_noise",
 )
 _LONG = 60  # seconds; what is expected to take longer is announced
 
@@ -117,6 +120,8 @@ def request(config: Settings, names: tuple[str, str, str]) -> Request:
 def run_identity(config: Settings) -> dict[str, Any]:
     """The part of the settings that decides what a run computes."""
     own = identity(config, _NOT_PART_OF_A_RUN)
+    if own.get("class_map") is None:  # as in the folders of lavx 0.1, which had no such key
+        own.pop("class_map", None)
     own["net"] = {key: value for key, value in own["net"].items() if key != "device"}
     return own
 
@@ -164,7 +169,8 @@ def video_explainer(asked: Request, device: str | None = None) -> VideoExplainer
         seed=config.seed,
         batches=claimed_by(asked, network),
         segmenter=SegmentationCache(Path(config.outputs) / config.name / ".segmentations"),
-        classes=class_map(asked.dataset, network),
+        classes=class_map(asked.dataset.classes, network.classes, config.class_map, f"net={asked.names[1]}"),
+        check_noise=config.check_noise,
     )
 
 
@@ -180,6 +186,7 @@ class Cell:
         self.asked = asked
         self.explainer = explainer
         self._announced = False
+        self._explained = False
 
     def run(self) -> int:
         """Explain every video that is not explained yet; returns the exit status."""
@@ -243,6 +250,10 @@ class Cell:
         """Explain one video, or record why that is impossible; returns a line for the terminal."""
         try:
             return self._explain(video, progress)
+        except NetworkError as error:
+            if not self._explained:  # nor will any other video be
+                raise RequestError(f"net={self.asked.names[1]}: {error}") from error
+            return self._failed(video, str(error))
         except (VideoError, ScoreError) as error:
             return self._failed(video, str(error))
         except RequestError:
@@ -272,6 +283,7 @@ class Cell:
         outcome = self.explainer.explain(video, passes, folder.scores_file(video.id), self._announce)
         with folder.writing(video.id) as place:
             record = self.explainer.write(outcome, place)
+        self._explained = True
         folder.written(record)
         return self.line(outcome, record, time.perf_counter() - start)
 

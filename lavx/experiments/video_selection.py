@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from lavx.datasets.base import Dataset, Video
 from lavx.errors import RequestError
-from lavx.experiments.class_map import ClassMap
+from lavx.experiments.class_map import ClassMap, class_map
 from lavx.experiments.held_out import folds_of, prepare, sha256_for
 from lavx.experiments.predictions import Key, PredictionStore, check_output, probabilities
 from lavx.files import write_text
@@ -62,6 +62,7 @@ class Predictor:
         networks: by name, how to get each; they are built when first needed.
         dataset: for its folds.
         store: where predictions are kept.
+        class_map: see `lavx.experiments.class_map.class_map`; the same for all networks.
     """
 
     def __init__(
@@ -69,8 +70,9 @@ class Predictor:
         networks: Mapping[str, Callable[[], Network]],
         dataset: Dataset | None,
         store: PredictionStore[LabelPrediction],
+        class_map: str | None = None,
     ) -> None:
-        self.networks, self.dataset, self.store = networks, dataset, store
+        self.networks, self.dataset, self.store, self.class_map = networks, dataset, store, class_map
         self._built: dict[str, Network] = {}
         self._maps: dict[str, ClassMap] = {}
 
@@ -84,6 +86,8 @@ class Predictor:
         try:
             # By its path: a dataset drawn from another seed has other videos of the same ids.
             key: Key = (net, sha256_for(network, self.dataset, video), str(video.path))
+            if self.class_map is not None:  # which decides the label, and so the score that is kept
+                key = (*key, self.label(net, video))
             prediction = self.store.get(key)
             if prediction is None:
                 prepare(network, self.dataset, video)
@@ -111,7 +115,7 @@ class Predictor:
                 raise RequestError(f"net={net}: {error}") from error
             self._built[net] = network
             if self.dataset is not None:
-                self._maps[net] = ClassMap(self.dataset.classes, network.classes)
+                self._maps[net] = class_map(self.dataset.classes, network.classes, self.class_map, f"net={net}")
         return self._built[net]
 
     def hashes(self, net: str) -> str | None | dict[int, str | None]:
@@ -176,6 +180,7 @@ def select(
     folder: Path,
     name: str,
     dataset: Dataset | None = None,
+    class_map: str | None = None,
 ) -> dict[str, Any]:
     """Draw videos until all networks classify `n_videos` of them correctly, or none are left.
 
@@ -187,6 +192,7 @@ def select(
         folder: where predictions and selection are written.
         name: of the dataset; names the files.
         dataset: the dataset, for its folds: predictions are out-of-fold where a network has one file a fold.
+        class_map: which classes of dataset and networks belong together; see `lavx.experiments.class_map`.
 
     Returns:
         The selection as it is written to `<folder>/<name>.json`.
@@ -199,7 +205,7 @@ def select(
         raise RequestError(f"none of the {len(videos)} videos of {name} has a label; nothing can be selected")
     folder.mkdir(parents=True, exist_ok=True)
     store = PredictionStore(folder / f"{name}.answers.jsonl", LabelPrediction)
-    predictor = Predictor(networks, dataset, store)
+    predictor = Predictor(networks, dataset, store, class_map)
     drawn = [labeled[index] for index in np.random.default_rng(seed).permutation(len(labeled))]
     selected: list[dict[str, Any]] = []
     n_drawn, n_failed = 0, 0

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from lavx import checks
+from lavx.types import Regions
 
 
 def _three(name: str, values: Sequence[int]) -> tuple[int, int, int]:
@@ -58,6 +59,13 @@ class LabelRegions:
     def labels(self) -> NDArray[np.int32]:
         """The label of each voxel: int32 (T, H, W)."""
         return self._labels.cpu().numpy().reshape(self.shape).astype(np.int32)
+
+    @property
+    def frames_per_region(self) -> float:
+        """In how many frames a region is, in the mean: 1 to T."""
+        frames = np.repeat(np.arange(self.shape[0]), self.shape[1] * self.shape[2])
+        pairs = self._labels.cpu().numpy() * self.shape[0] + frames
+        return float(np.count_nonzero(np.bincount(pairs)) / self.n_regions)
 
     def to(self, device: torch.device) -> LabelRegions:
         """Put the tensors inside on `device`, in place."""
@@ -106,6 +114,11 @@ class SoftGrid:
             F.interpolate(torch.eye(n)[None], size=size, mode="linear", align_corners=False)[0]
             for n, size in zip(self.cells, self.shape, strict=True)
         ]
+
+    @property
+    def frames_per_region(self) -> float:
+        """In how many frames a cell is, faded ones among them, in the mean: 1 to T."""
+        return float((self._axes[0] > 0).sum(1).float().mean())
 
     def to(self, device: torch.device) -> SoftGrid:
         """Put the tensors inside on `device`, in place."""
@@ -174,6 +187,11 @@ class Windows:
         inside = (position >= edges[:-2, None]) & (position < edges[2:, None])
         return torch.from_numpy(inside.astype(np.float32))
 
+    @property
+    def frames_per_region(self) -> float:
+        """In how many frames a window is, in the mean: 1 to T."""
+        return float((self._axes[0] > 0).sum(1).float().mean())
+
     def to(self, device: torch.device) -> Windows:
         """Put the tensors inside on `device`, in place."""
         self._axes = [axis.to(device) for axis in self._axes]
@@ -209,3 +227,18 @@ class Windows:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """`windows`: the divisions along (T, H, W)."""
         return {"windows": np.array(self.divisions)}
+
+
+_NEARLY_ALL = 0.9  # of the frames
+
+
+def frames_per_region(regions: object) -> float | None:
+    """In how many frames a region is, in the mean; None for regions that do not say it."""
+    frames: float | None = getattr(regions, "frames_per_region", None)
+    return frames
+
+
+def flat_in_time(regions: Regions) -> bool:
+    """Whether regions span nearly all of several frames, so that heat over time is flat by construction."""
+    frames = frames_per_region(regions)
+    return frames is not None and regions.shape[0] > 1 and frames >= _NEARLY_ALL * regions.shape[0]

@@ -129,7 +129,8 @@ class Slic:
     Args:
         n_segments: about how many regions.
         compactness: higher makes regions more regular, lower makes them follow colors.
-        spacing: size of a voxel along (T, H, W). Less in time makes regions reach over more frames.
+        spacing: size of a voxel along (T, H, W). Less in time makes regions reach over more frames. With the
+            study's 0.2, nearly every region of 8 frames spans all of them: see `cutting_time`.
     """
 
     version: ClassVar[int] = 1
@@ -155,6 +156,16 @@ class Slic:
             channel_axis=-1,
         )
         return _regions(self, _consecutive(labels), self.n_segments)
+
+    def cutting_time(self, shape: tuple[int, int, int]) -> str:
+        """The parameter with which a region spans about two or three frames of a clip (T, H, W), as text.
+
+        Regions are about as long in each direction, in units of `spacing`: of N regions each spans f frames where
+        the spacing in time is the root of T H W / (N f^3). Measured for f = 2 on 8 frames, 200 regions: 2.5 frames
+        on 64 x 64 pixels, 2.8 to 3.0 on 224 x 224.
+        """
+        time = max(1, round(float(np.sqrt(np.prod(shape) / (8 * self.n_segments)))))
+        return f"spacing=[{time},{self.spacing[1]:g},{self.spacing[2]:g}]"
 
     def _grid_fits(self, shape: tuple[int, int, int]) -> bool:
         """Whether scikit-image's grid of seeds has about `n_segments` of them.
