@@ -34,8 +34,8 @@ def diagnose(
     Returns:
         `score_noise`: how far the score moves under a relative change of 1e-7 of the clip, root mean square; None
         where that was not looked at. `attribution_noise`: what that makes of the attribution, root mean square, as
-        a share of the attribution's standard deviation; None where unknown. `frames_per_region`: the frames a region
-        spans, in the mean. `n_segments`: the regions asked for; None where the segmentation takes no number.
+        a share of the attribution's standard deviation; None where unknown. `frames_per_region`: mean frames a
+        region spans. `n_segments`: the regions asked for; None where the segmentation takes no number.
     """
     if check_noise is None:
         check_noise = clip.stopwatch.seconds["inference"] / max(1, clip.n_passes) < SLOW

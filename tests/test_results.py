@@ -86,10 +86,10 @@ def test_a_record_of_a_newer_lavx_is_not_overwritten(tmp_path):
 
 def test_what_a_killed_process_left_is_cleaned_and_never_in_the_table(tmp_path):
     folder = RunFolder(tmp_path)
-    part = tmp_path / ".partial" / "b.1234.part"
+    part = folder.videos / ".b.1234.part"
     part.mkdir(parents=True)
     write_text(part / "metrics.json", '{"video_id": "b", "error": null}')
-    folder.write_record(make_record("a"))
+    write_result(folder, make_record("a"))
     assert folder.write_table().video_id.tolist() == ["a"]
     with folder.claimed("b") as mine:
         assert mine
@@ -101,7 +101,7 @@ def test_a_video_is_held_by_one_worker_at_a_time(tmp_path):
     with first.claimed("a") as mine:
         with second.claimed("a") as too, second.claimed("b") as other:
             assert mine and not too and other
-        part = tmp_path / ".partial" / "a.1234.part"
+        part = first.videos / ".a.1234.part"
         part.mkdir(parents=True)
         with second.claimed("a"):
             assert part.exists()  # at work, not left behind
@@ -112,7 +112,7 @@ def test_a_video_is_held_by_one_worker_at_a_time(tmp_path):
 def test_the_table_has_flat_columns_with_the_error_last(tmp_path):
     folder = RunFolder(tmp_path)
     folder.write_record(VideoRecord.failed("0", None, "no frames"))
-    folder.write_record(make_record("a", score=0.75, more={"stability": 0.5}))
+    write_result(folder, make_record("a", score=0.75, more={"stability": 0.5}))
     table = folder.write_table()
     assert table.columns.tolist() == [
         "video_id", "label", "predicted", "target", "score", "deletion_auc", "insertion_auc", "stability",
