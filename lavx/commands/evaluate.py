@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from lavx.commands import INTERRUPTED, OK, SOME_FAILED, begin_job, gathering, guarded
 from lavx.errors import RequestError, check_whole
+from lavx.text import visible
 
 if TYPE_CHECKING:
     from lavx.datasets.base import Dataset, Video
@@ -127,7 +128,7 @@ def _evaluate(
     }
     evaluated = evaluator.evaluated(videos)
     summary = write_evaluation(folder, names, evaluated, classes, more)
-    print("\n".join(_lines(names, summary, evaluated, classes)))
+    print(visible("\n".join(_lines(names, summary, evaluated, classes)), lines=True))
     picture = ", confusion.png" if summary["n"] else ""
     print(f"Results: {folder.resolve()}: accuracy.json, predictions.csv, classes.csv{picture}")
     return SOME_FAILED if summary["failed"] else OK
