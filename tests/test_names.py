@@ -34,6 +34,7 @@ from lavx.experiments.record import VideoRecord
 from lavx.experiments.run_folder import RunFolder
 from lavx.experiments.settings import Settings
 from lavx.experiments.videos import chosen_videos
+from lavx.report import write_report
 from lavx.report.study import read_study
 from lavx.report.tables import coverage
 from lavx.text import csv_cell, csv_of, visible
@@ -400,3 +401,12 @@ def test_stdout_prints_any_name(monkeypatch):
         print_any_text()
         print(f"{BYTES} \xe9 \ud800", end="", flush=True)
         assert raw.getvalue() == expected
+
+
+def test_a_report_of_hostile_names_and_of_controls_alone_is_whole(tmp_path):
+    names = ["=1+1", BYTES, "two\nlines", "$x^{$", "<!--<script>", "x" * 300]
+    make_cell(tmp_path, ("one", "tpn", "center"), names)
+    made = write_report(tmp_path, "default", panels=None)
+    written = {file.name for file in (made.folder / "figures").iterdir()}
+    assert not any(name.startswith("timings") for name in written)
+    assert (made.folder / "index.html").read_bytes().decode() and len(made.study.table) == len(names)
