@@ -67,11 +67,11 @@ def make_cell(
     if quality is None:
         quality = QUALITY.get(key[2], 0.7)
     for video in videos:
-        rng = np.random.default_rng([*"".join((*key, video)).encode()])
+        rng = np.random.default_rng([*"".join((*key, video)).encode(errors="surrogatepass")])
         score = float(rng.uniform(0.8, 1))
         steepness = 1 + 9 * quality * rng.uniform(0.99, 1.01)
         # Of the score when all is removed, the same for every method: not every threshold is reached.
-        left = np.random.default_rng([*video.encode()]).uniform(0.12, 0.3)
+        left = np.random.default_rng([*video.encode(errors="surrogatepass")]).uniform(0.12, 0.3)
         fractions = np.linspace(0, 1, 11)
         falling = score * ((1 - fractions) ** steepness * (1 - left) + left)
         curves = {

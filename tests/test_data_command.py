@@ -3,6 +3,7 @@
 import csv
 import functools
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -45,6 +46,18 @@ def videos(tmp_path):
 def table(tmp_path, dataset="folder"):
     with (tmp_path / "out" / "data" / dataset / "videos.csv").open() as stream:
         return {row["video_id"]: row for row in csv.DictReader(stream)}
+
+
+def test_videos_of_any_names_are_counted_and_are_no_formulas(data, videos, tmp_path, capsys):
+    for name in (b"caf\xe9.mp4", b"=1+1.mp4", b"\x1b[31m.mp4"):
+        shutil.copy(videos / "yoga" / "a.mp4", os.path.join(os.fsencode(videos), name))
+    shutil.copytree(videos / "yoga", os.fsdecode(os.path.join(os.fsencode(videos), b"=caf\xe9")))
+    assert data(f"dataset.root={videos}", "dataset.classes=subfolders") == 1
+    found = table(tmp_path)
+    assert {r"caf\xe9", "'=1+1", r"\x1b[31m", r"'=caf\xe9__a"} < found.keys()
+    assert found[r"'=caf\xe9__a"]["class"] == r"'=caf\xe9"
+    assert "\x1b" not in capsys.readouterr().out
+    assert (tmp_path / "out" / "data" / "folder" / "contact_sheet.png").exists()
 
 
 def test_all_is_counted(data, videos, tmp_path, capsys):

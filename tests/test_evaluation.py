@@ -39,6 +39,7 @@ from lavx.experiments.evaluation import (
     confusions,
     measure,
     prediction_rows,
+    write_evaluation,
 )
 from lavx.experiments.predictions import PredictionStore
 from lavx.networks.openmmlab import network as network_module
@@ -465,6 +466,14 @@ def test_bad_videos_are_recorded_and_tried_again(configure, drawn, tmp_path, cap
     shutil.copy(next(drawn.glob("*/0001.mp4")), bad)
     assert evaluate(configure(f"dataset.root={root}"), NAMES) == 0
     assert "11 of 12 videos are done already" in capsys.readouterr().out
+
+
+def test_the_tables_hold_no_formulas(tmp_path):
+    video = Video("=1+1", tmp_path / "a.mp4", 0)
+    prediction = Prediction(0, 0.9, 1, "-bad\x1b")
+    write_evaluation(tmp_path, ("d", "n"), [EvaluatedVideo(video, None, prediction)], ["@a", "b"], {})
+    written = (tmp_path / "predictions.csv").read_text().splitlines()[1]
+    assert written == r"'=1+1,0,0,0.9,1,,'-bad\x1b" and "'@a" in (tmp_path / "classes.csv").read_text()
 
 
 def test_where_every_video_fails_there_is_no_picture(configure, tmp_path, capsys):

@@ -1,5 +1,6 @@
 import errno
 import json
+import os
 import shutil
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import yaml
 from hydra import compose, initialize_config_module
 
-from lavx.datasets.shapes import Shapes
+from lavx.datasets.shapes import CLASSES, Shapes
 from lavx.errors import RequestError
 from lavx.experiments.compose import settings
 from lavx.experiments.run import Cell, request, run_cell, video_explainer
@@ -151,6 +152,35 @@ def test_a_crash_of_a_cell_is_recorded_with_its_traceback(request_cell, tmp_path
     assert status["state"] == "failed" and "ZeroDivisionError" in status["error"]
     err = capsys.readouterr().err
     assert "lavx: shapes toy rise failed: ZeroDivisionError" in err and "Traceback (most" not in err
+
+
+def test_what_goes_wrong_after_a_result_is_written_does_not_replace_it(
+    request_cell, tmp_path, monkeypatch, capsys
+):
+    def fails(folder, record):
+        raise ValueError("no index")
+
+    asked = request(request_cell("n_videos=1"), NAMES)
+    with monkeypatch.context() as patched:
+        patched.setattr("lavx.experiments.run_folder.RunFolder.written", fails)
+        Cell(asked, video_explainer(asked)).run()
+    assert "shapes-0000: done, but ValueError: no index" in capsys.readouterr().out
+    assert asked.folder.done("shapes-0000")
+
+
+def test_videos_of_any_names_are_explained_beside_each_other_and_once(request_cell, tmp_path, cache, capsys):
+    root = tmp_path / "videos"
+    root.mkdir()
+    file = next(cache.glob("*/0000.mp4"))
+    for name in (b"my clip.mp4", b"my_clip.mp4", b"caf\xe9.mp4", b"@sum.mp4"):
+        shutil.copy(file, os.path.join(os.fsencode(root), name))
+    config = request_cell("n_videos=null")
+    config.dataset = settings({"_target_": "lavx.datasets.folder.Folder", "root": str(root), "classes": CLASSES})
+    assert run_cell(config, *NAMES) == 0
+    table = pd.read_csv(folder(tmp_path) / "results.csv")
+    assert sorted(table.video_id) == ["'@sum", r"caf\xe9", "my clip", "my_clip"] and table.error.isna().all()
+    assert run_cell(config, *NAMES) == 0
+    assert "4 of 4 videos are done already" in capsys.readouterr().out
 
 
 def test_a_full_disk_ends_the_run_and_keeps_what_is_done(request_cell, tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ from lavx import stopping
 from lavx.commands import OK, SOME_FAILED, begin_job, gathering, guarded
 from lavx.errors import RequestError, check_whole
 from lavx.files import FINISHED_STAY, writing_to
+from lavx.text import visible
 
 if TYPE_CHECKING:
     from lavx.datasets.base import Dataset, Video
@@ -124,7 +125,7 @@ def _evaluate(
     }
     evaluated = evaluator.evaluated(videos)
     summary = write_evaluation(folder, names, evaluated, classes, more)
-    print("\n".join(_lines(names, summary, evaluated, classes)))
+    print(visible("\n".join(_lines(names, summary, evaluated, classes)), lines=True))
     picture = ", confusion.png" if summary["n"] else ""
     print(f"Results: {folder.resolve()}: accuracy.json, predictions.csv, classes.csv{picture}")
     return SOME_FAILED if summary["failed"] else OK

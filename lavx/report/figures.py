@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lavx.drawing.style import CURVE_COLORS, INK, SOFT, plain_axes
+from lavx.experiments.names import folder_name
 from lavx.report.panels import Panels
 from lavx.report.plots import DPI, GRID, color, heading, new_figure, save
 from lavx.report.statistics import estimate
@@ -245,7 +246,9 @@ def _of_dataset(study: Study, dataset: str, seed: int) -> Iterator[Drawn]:
     if scores is not None and dataset in set(scores.dataset):
         caption = f"{dataset}: user scores, mean and 95 % interval"
         yield "ratings", f"user_scores_{dataset}", caption, draw_bars(study, dataset, [RATING], seed, scores)
-    yield "timings", f"timings_{dataset}", f"{dataset}: seconds a video by part", draw_timings(study, dataset)
+    if set(study.methods) - set(CONTROLS):  # whose seconds say nothing
+        caption = f"{dataset}: seconds a video by part"
+        yield "timings", f"timings_{dataset}", caption, draw_timings(study, dataset)
 
 
 def _of_ranks(found: Sequence[Ranking]) -> Iterator[Drawn]:
@@ -269,4 +272,4 @@ def _of_videos(study: Study, panels: Panels, n_panels: int | None) -> Iterator[D
             caption = f"{dataset} / {net} / {video}: middle frame, explanation and both curves"
             figure = panels.draw(str(dataset), str(net), str(video))
             if figure is not None:
-                yield "panels", f"panel_{dataset}_{net}_{place.name}", caption, figure
+                yield "panels", folder_name(f"panel_{dataset}_{net}_{place.name}"), caption, figure
