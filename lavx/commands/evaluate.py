@@ -85,7 +85,7 @@ def _evaluate(
     from lavx.experiments.compose import build_network
     from lavx.experiments.environment import environment
     from lavx.experiments.evaluation import Evaluator, Prediction, write_evaluation
-    from lavx.experiments.predictions import PredictionStore
+    from lavx.experiments.predictions import PredictionStore, digest
 
     with workers.device(config.device) as device:
         placed = {"device": device} if "device" in config.net else {}
@@ -97,7 +97,8 @@ def _evaluate(
             raise RequestError(f"net={names[1]} has none of the classes of the {labeled} videos of {names[0]}")
         classes = network.classes or dataset.classes
         store = PredictionStore(folder / "answers.jsonl", Prediction)
-        settings = f"{config.net.get('config')} {config.precision}"
+        # mmaction2's networks have all else in their config: so keyed since 0.1.0, whose files are still read.
+        settings = f"{config.net.get('config') or digest(config.net, network)} {config.precision}"
         try:
             evaluator = Evaluator(network, dataset, store, settings, config.batch_size, config.workers)
         except ValueError as error:

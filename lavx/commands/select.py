@@ -34,17 +34,23 @@ def _select(config: Settings, dataset_name: str, dataset_overrides: list[str]) -
     dataset = build(config.dataset, "dataset")
     videos = videos_of(dataset)
 
-    def builder(net: str) -> Callable[[], Any]:
+    def composed(net: str) -> Settings:
         shared = [f"device={config.device}", f"precision={config.precision}", trust.override(config)]
         folders = [f"{key}={_quoted(config[key])}" for key in ("name", "outputs", "trained")]
-        run = settings(hydra.compose("run", overrides=[*dataset_overrides, f"net={net}", *shared, *folders]))
+        return settings(hydra.compose("run", overrides=[*dataset_overrides, f"net={net}", *shared, *folders]))
+
+    def builder(net: str, run: Settings) -> Callable[[], Any]:
         return lambda: build_network(run, (dataset_name, net), dataset, videos, f"net={net}")
 
-    networks = {net: builder(net) for net in config.nets}
+    runs = {net: composed(net) for net in config.nets}
+    networks = {net: builder(net, run) for net, run in runs.items()}
+    nodes = {net: run.net for net, run in runs.items()}
     name = cell_part(dataset_name)
     folder = Path(config.outputs) / config.name / "selections"
     with writing_to(folder, FINISHED_STAY):
-        selection = select(videos, networks, config.n_videos, config.seed, folder, name, dataset, config.class_map)
+        selection = select(
+            videos, networks, config.n_videos, config.seed, folder, name, dataset, config.class_map, nodes
+        )
     n = len(selection["videos"])
     print(
         f"{n} of {selection['drawn']} drawn videos are classified correctly by all of {', '.join(config.nets)} "

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -15,6 +16,8 @@ from lavx.files import read_json_lines
 
 Key = tuple[str | int | None, ...]
 """All that a prediction depends on: the network's weights by their SHA-256, the video, ..."""
+
+_NO_NUMBERS = ("device", "timeout", "retries", "backoff", "trust_checkpoint")  # settings that change no prediction
 
 P = TypeVar("P")
 
@@ -50,6 +53,19 @@ class PredictionStore(Generic[P]):
             lines.append(json.dumps([*key, *dataclasses.astuple(prediction)]) + "\n")  # type: ignore[call-overload]
         with self.path.open("a") as file:
             file.write("".join(lines))
+
+
+def digest(net: Mapping[str, Any], network: Any) -> str:
+    """A hash of all that decides a network's predictions: its settings, and the content of its files.
+
+    Args:
+        net: the settings that it was built from.
+        network: itself, whose `weights` hold the hashes of its files.
+    """
+    settings = {key: value for key, value in net.items() if key not in _NO_NUMBERS}
+    settings["_target_"] = str(net.get("_target_")).rpartition(".")[2]  # its module may be renamed
+    text = json.dumps([settings, network.weights], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def check_output(network: Any) -> None:

@@ -18,7 +18,7 @@ from lavx.datasets.base import Dataset, Video
 from lavx.errors import RequestError
 from lavx.experiments.class_map import ClassMap, class_map
 from lavx.experiments.held_out import folds_of, prepare, sha256_for
-from lavx.experiments.predictions import Key, PredictionStore, check_output, probabilities
+from lavx.experiments.predictions import Key, PredictionStore, check_output, digest, probabilities
 from lavx.files import write_text
 from lavx.types import Network
 from lavx.video import VideoError
@@ -63,6 +63,7 @@ class Predictor:
         dataset: for its folds.
         store: where predictions are kept.
         class_map: see `lavx.experiments.class_map.class_map`; the same for all networks.
+        settings: by name, what each network is built from.
     """
 
     def __init__(
@@ -71,8 +72,10 @@ class Predictor:
         dataset: Dataset | None,
         store: PredictionStore[LabelPrediction],
         class_map: str | None = None,
+        settings: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self.networks, self.dataset, self.store, self.class_map = networks, dataset, store, class_map
+        self.settings = settings or {}
         self._built: dict[str, Network] = {}
         self._maps: dict[str, ClassMap] = {}
 
@@ -85,7 +88,7 @@ class Predictor:
         network = self.network(net)
         try:
             # By its path: a dataset drawn from another seed has other videos of the same ids.
-            key: Key = (net, sha256_for(network, self.dataset, video), str(video.path))
+            key: Key = (self._name(net, network), sha256_for(network, self.dataset, video), str(video.path))
             if self.class_map is not None:  # which decides the label, and so the score that is kept
                 key = (*key, self.label(net, video))
             prediction = self.store.get(key)
@@ -96,6 +99,12 @@ class Predictor:
             return prediction
         except VideoError as error:
             return LabelPrediction(None, None, str(error))
+
+    def _name(self, net: str, network: Network) -> str:
+        """What a network is called in keys: with all that decides its predictions but weights and config."""
+        node = self.settings.get(net, {})
+        # mmaction2's networks have all else in their config: so keyed since 0.1.0, whose files are still read.
+        return net if not node or node.get("config") else f"{net} {digest(node, network)}"
 
     def label(self, net: str, video: Video) -> int | None:
         """The label of a video as one network counts its classes; None where it does not have that class."""
@@ -181,6 +190,7 @@ def select(
     name: str,
     dataset: Dataset | None = None,
     class_map: str | None = None,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Draw videos until all networks classify `n_videos` of them correctly, or none are left.
 
@@ -193,6 +203,7 @@ def select(
         name: of the dataset; names the files.
         dataset: the dataset, for its folds: predictions are out-of-fold where a network has one file a fold.
         class_map: which classes of dataset and networks belong together; see `lavx.experiments.class_map`.
+        settings: by name, what each network is built from.
 
     Returns:
         The selection as it is written to `<folder>/<name>.json`.
@@ -205,7 +216,7 @@ def select(
         raise RequestError(f"none of the {len(videos)} videos of {name} has a label; nothing can be selected")
     folder.mkdir(parents=True, exist_ok=True)
     store = PredictionStore(folder / f"{name}.answers.jsonl", LabelPrediction)
-    predictor = Predictor(networks, dataset, store, class_map)
+    predictor = Predictor(networks, dataset, store, class_map, settings)
     drawn = [labeled[index] for index in np.random.default_rng(seed).permutation(len(labeled))]
     selected: list[dict[str, Any]] = []
     n_drawn, n_failed = 0, 0
