@@ -51,11 +51,22 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(2)
-    sys.argv = [f"lavx {word}", *arguments[1:]]
+    _run(word, arguments[1:])
+
+
+def _run(word: str, arguments: list[str]) -> None:
+    """Run one command and exit with its status."""
     from lavx import commands
+    from lavx.errors import RequestError
+    from lavx.experiments import composing
 
     try:
-        importlib.import_module(f"lavx.commands.{word}").main()
+        with composing.in_one_line():
+            sys.argv = [f"lavx {word}", *composing.readable(arguments)]
+            importlib.import_module(f"lavx.commands.{word}").main()
+    except RequestError as error:
+        print(f"lavx: {error}", file=sys.stderr)
+        sys.exit(commands.UNUSABLE)
     except KeyboardInterrupt:
         sys.exit(commands.INTERRUPTED)
     except SystemExit as stop:

@@ -8,13 +8,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from lavx import __version__
 
 _PACKAGES = ("torch", "mmaction2", "mmengine", "hydra-core", "numpy", "scikit-image", "scipy", "av")
 
 
 def environment(weights: dict[str, Any], device: str, seed: int) -> dict[str, Any]:
-    """Versions, commit, device and weights, as JSON holds them."""
+    """Versions, commit, device, threads and weights, as JSON holds them."""
     versions = {}
     for package in _PACKAGES:
         try:
@@ -28,6 +30,7 @@ def environment(weights: dict[str, Any], device: str, seed: int) -> dict[str, An
         "platform": platform.platform(),
         "packages": versions,
         "device": device,
+        "threads": torch.get_num_threads(),
         "weights": weights,
         "seed": seed,
     }

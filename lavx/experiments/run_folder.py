@@ -22,7 +22,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from lavx.errors import RequestError
-from lavx.experiments.identity import claim, holds
+from lavx.experiments.identity import CONFIG, claim, holds
 from lavx.experiments.record import METRICS, NewerVersionError, VideoRecord, columns, record_files
 from lavx.files import write_text
 
@@ -53,6 +53,11 @@ class RunFolder:
     def claim(self, config: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
         """Make this the folder of one configuration; see `claim`."""
         claim(self.path, config, environment)
+
+    def release(self) -> None:
+        """Let another configuration have the folder, unless there are results in it."""
+        if not record_files(self.path):
+            (self.path / CONFIG).unlink(missing_ok=True)
 
     def holds(self, config: Mapping[str, Any]) -> bool:
         """Whether this is the folder of a configuration already."""
