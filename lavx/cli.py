@@ -83,28 +83,27 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(2)
-    from lavx.errors import RequestError
-
-    try:
-        sys.argv = [f"lavx {word}", *arguments_for_hydra(arguments[1:])]
-    except RequestError as error:
-        print(f"lavx: {error}", file=sys.stderr)
-        sys.exit(2)
-    status = _run(word)
+    status = _run(word, arguments[1:])
     if (reason := why_lost()) is not None:
         print(f"lavx: cannot write to standard output ({reason})", file=sys.stderr)
         status = status or 1
     sys.exit(status)
 
 
-def _run(word: str) -> int:
+def _run(word: str, arguments: list[str]) -> int:
     """Run a command; returns the exit status."""
     from lavx import commands
+    from lavx.errors import RequestError
+    from lavx.experiments import composing
 
     try:
-        with stopping.listening():
+        with stopping.listening(), composing.in_one_line():
+            sys.argv = [f"lavx {word}", *composing.readable(arguments_for_hydra(arguments))]
             importlib.import_module(f"lavx.commands.{word}").main()
             stopping.check()
+    except RequestError as error:
+        print(f"lavx: {error}", file=sys.stderr)
+        return commands.UNUSABLE
     except KeyboardInterrupt as stop:
         return stopping.exit_status(stop)
     except SystemExit as stop:

@@ -34,8 +34,8 @@ def diagnose(
     Returns:
         `score_noise`: how far the score moves under a relative change of 1e-7 of the clip, root mean square; None
         where that was not looked at. `attribution_noise`: what that makes of the attribution, root mean square, as
-        a share of the attribution's standard deviation; None where unknown. `frames_per_region`: mean frames a
-        region spans. `n_segments`: the regions asked for; None where the segmentation takes no number.
+        a share of the attribution's standard deviation; None where unknown. `frames_per_region`: in how many
+        frames a region is, in the mean. `n_segments`: the regions asked for; None where no number is.
     """
     if check_noise is None:
         check_noise = clip.stopwatch.seconds["inference"] / max(1, clip.n_passes) < SLOW
@@ -86,7 +86,7 @@ def noise_in_words(found: Diagnostics) -> str:
     """How much of an attribution is noise."""
     return (
         f"The network's score moves by {found['score_noise']:.2g} when the clip changes by a ten millionth; that "
-        f"moves the attribution by {100 * (found['attribution_noise'] or 0):.0f} % of its spread."
+        f"moves the attribution by {100 * (found['attribution_noise'] or 0):.0f} % of its spread, which is noise."
     )
 
 

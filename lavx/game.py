@@ -26,7 +26,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lavx.outputs import check_classes, check_outputs, class_index, contradiction, detect_output, probabilities
+from lavx.outputs import (
+    NetworkError,
+    ScoreError,
+    check_classes,
+    check_outputs,
+    class_index,
+    contradiction,
+    detect_output,
+    probabilities,
+)
 from lavx.types import (
     Attribution,
     Behavior,
@@ -51,14 +60,6 @@ log = logging.getLogger(__name__)
 _CPU_BATCH_VOXELS = 16 * 8 * 224 * 224
 _LARGEST_BATCH = 256
 _JITTER = 1e-7
-
-
-class ScoreError(ValueError):
-    """The network gave scores that nothing can be computed from."""
-
-
-class NetworkError(ScoreError):
-    """The network answers what it must not to any clip, or what it answers is not known."""
 
 
 class Seeds:

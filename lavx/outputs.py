@@ -19,6 +19,14 @@ TOLERANCE = 1e-3
 _FAR = 0.05  # no rounding puts the sum of probabilities that far from 1
 
 
+class ScoreError(ValueError):
+    """The network gave scores that nothing can be computed from."""
+
+
+class NetworkError(ScoreError):
+    """The network answers what it must not to any clip, or what it answers is not known."""
+
+
 def check_outputs(outputs: Tensor, n_clips: int, n_classes: int | None) -> Tensor:
     """The outputs, if they are one row a clip.
 

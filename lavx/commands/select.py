@@ -18,16 +18,11 @@ if TYPE_CHECKING:
     from lavx.experiments.settings import Settings
 
 
-def _quoted(value: object) -> str:
-    """A value as Hydra's grammar takes it, whatever is in it."""
-    escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
-
-
 def _select(config: Settings, dataset_name: str, dataset_overrides: list[str]) -> int:
     from lavx.experiments import trust
     from lavx.experiments.compose import build, build_network, settings, videos_of
     from lavx.experiments.names import cell_part
+    from lavx.experiments.overrides import quoted
     from lavx.experiments.video_selection import select
 
     check_whole(config, "n_videos", 1)
@@ -36,7 +31,7 @@ def _select(config: Settings, dataset_name: str, dataset_overrides: list[str]) -
 
     def composed(net: str) -> Settings:
         shared = [f"device={config.device}", f"precision={config.precision}", trust.override(config)]
-        folders = [f"{key}={_quoted(config[key])}" for key in ("name", "outputs", "trained")]
+        folders = [f"{key}={quoted(config[key])}" for key in ("name", "outputs", "trained")]
         return settings(hydra.compose("run", overrides=[*dataset_overrides, f"net={net}", *shared, *folders]))
 
     def builder(net: str, run: Settings) -> Callable[[], Any]:

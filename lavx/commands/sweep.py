@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import re
+import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from lavx.commands.cell_name import cell_name
 from lavx.errors import RequestError
@@ -23,6 +28,8 @@ from lavx.files import write_text
 Planned = tuple[Path, tuple[str, str, str]]  # <outputs>/<name>, and the cell in it
 
 started: Sweep | None = None  # by this process
+_jobs: list[list[str]] = []  # the overrides of each of its jobs
+_MISSING = re.compile(r"full_key: (\S+)")
 
 
 class Sweep:
@@ -67,6 +74,7 @@ class Plan(Callback):
         """Work out the cells of all jobs, as Hydra's own sweeper will make them."""
         global started
         try:
+            _jobs.clear()
             planned, n_videos = _plan(config)
         except RequestError:
             return  # each job says why it cannot be done
@@ -96,6 +104,7 @@ def _plan(config: DictConfig) -> tuple[list[Planned], list[int | None]]:
     n_videos: list[int | None] = []
     for job in itertools.product(*axes.values()):
         asked = dict(job)
+        _jobs.append([f"{key}={value}" for key, value in job])
         composed = config.hydra.runtime.choices
         choices = {group: asked.get(group, composed[group]) for group in ("dataset", "net", "method")}
         if any(choice not in loader.get_group_options(group) for group, choice in choices.items()):
@@ -106,6 +115,27 @@ def _plan(config: DictConfig) -> tuple[list[Planned], list[int | None]]:
         number = str(asked.get("n_videos", config.n_videos))
         n_videos.append(int(number) if number.isdigit() else None)
     return planned, n_videos
+
+
+def _say_which_job() -> None:
+    """Find the job of a sweep that Hydra refused, for its own words do not say which it was.
+
+    Raises:
+        RequestError: naming the key and the job that does not have it.
+    """
+    for overrides in _jobs:
+        try:
+            with initialize_config_module("lavx.conf", version_base="1.3"):
+                compose("run", overrides=overrides)
+        except (HydraException, OmegaConfBaseException) as error:
+            missing = _MISSING.search(f"{error} {error.__cause__}")
+            choices = [each for each in overrides if each.partition("=")[0] in ("dataset", "net", "method")]
+            if choices and missing:
+                raise RequestError(
+                    f"{missing[1]} is no key with {' '.join(choices)}. Sweep in one command over what has that "
+                    "key, and in another over the rest"
+                ) from error
+            return
 
 
 def finish(statuses: list[int], run: Callable[[], object]) -> None:
@@ -123,6 +153,15 @@ def finish(statuses: list[int], run: Callable[[], object]) -> None:
         if all(each.state == "waiting" for each in started.statuses()):  # refused before any job began
             started.withdraw()
             raise
+        statuses.append(1)
+    except Exception:
+        if started is None:
+            raise
+        if all(each.state == "waiting" for each in started.statuses()):
+            started.withdraw()
+            _say_which_job()
+            raise
+        traceback.print_exc()
         statuses.append(1)
     except KeyboardInterrupt:
         if started is not None:

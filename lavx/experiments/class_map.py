@@ -82,12 +82,12 @@ class ClassMap:
 
     def _say_what_is_absent(self, dataset: Sequence[str]) -> None:
         absent = [name for name, index in zip(dataset, self.indices, strict=True) if index is None]
-        if absent:
+        if absent and not self.is_disjoint:
             log.warning(
                 "The network lacks %d of the dataset's %d classes (%s): videos of these have no label here.",
                 len(absent),
                 len(dataset),
-                _listed(absent),
+                ", ".join(absent[:_SHOWN]) + ", ..." * (len(absent) > _SHOWN),
             )
 
     def relabeled(self, videos: Iterable[Video]) -> list[Video]:

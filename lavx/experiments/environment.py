@@ -8,6 +8,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from lavx import __version__
 
 _PACKAGES = (
@@ -26,7 +28,7 @@ _PACKAGES = (
 
 
 def environment(weights: dict[str, Any], device: str, seed: int) -> dict[str, Any]:
-    """Versions, commit, device and weights, as JSON holds them."""
+    """Versions, commit, device, threads and weights, as JSON holds them."""
     versions = {}
     for package in _PACKAGES:
         try:
@@ -40,6 +42,7 @@ def environment(weights: dict[str, Any], device: str, seed: int) -> dict[str, An
         "platform": platform.platform(),
         "packages": versions,
         "device": device,
+        "threads": torch.get_num_threads(),
         "weights": weights,
         "seed": seed,
     }

@@ -23,7 +23,7 @@ from scipy.stats import binomtest
 from lavx.datasets.base import Dataset, Video
 from lavx.drawing.confusion_matrix import confusion_matrix, draw_confusion
 from lavx.experiments.held_out import fold_for, prepare, sha256_for
-from lavx.experiments.predictions import Key, PredictionStore, check_output, probabilities
+from lavx.experiments.predictions import Key, PredictionStore, answers, check_output, probabilities
 from lavx.files import write_text
 from lavx.game import BatchSizes
 from lavx.text import csv_cell
@@ -207,7 +207,7 @@ class Evaluator:
             try:
                 part = torch.from_numpy(clips[start : start + self._batches.size(shape)])
                 with torch.no_grad():
-                    outputs = self.network(part.to(self.network.device).float())
+                    outputs = answers(self.network, part.to(self.network.device).float())
                 found.append(outputs.double().cpu())
             except RuntimeError as error:
                 self._batches.halve(shape, error)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from lavx.api import Evaluation, Explanation, evaluated, explained
@@ -44,6 +45,8 @@ class Outcome:
         evaluation: how well that describes the network.
         cross: insertion and deletion with another baseline; None where not asked for.
         seconds: by stage.
+        batch_size: clips a forward pass.
+        threads: of the CPU.
     """
 
     video: Video
@@ -54,6 +57,8 @@ class Outcome:
     evaluation: Evaluation
     cross: Evaluation | None
     seconds: dict[str, float]
+    batch_size: int
+    threads: int
 
     def record(self) -> VideoRecord:
         """What `metrics.json` says of it."""
@@ -82,7 +87,8 @@ class Outcome:
                 for name, curve in evaluation.curves.items()
             },
         )
-        return record.with_metrics({**evaluation.localization, **explanation.diagnostics})
+        worked = {"batch_size": self.batch_size, "threads": self.threads}  # which decide the last digits
+        return record.with_metrics({**evaluation.localization, **explanation.diagnostics, **worked})
 
 
 @dataclass(frozen=True)
@@ -171,7 +177,18 @@ class VideoExplainer:
             evaluation, cross = self._evaluate(scored_clip, clip, video, explanation.heatmap)
         if store is not None:
             store.remove()
-        return Outcome(video, file, label, fold, explanation, evaluation, cross, stopwatch.seconds)
+        return Outcome(
+            video,
+            file,
+            label,
+            fold,
+            explanation,
+            evaluation,
+            cross,
+            stopwatch.seconds,
+            self.batches.size(scored_clip.shape),
+            torch.get_num_threads(),
+        )
 
     def _evaluate(
         self, scored: ScoredClip, clip: Clip, video: Video, heatmap: NDArray[np.floating]

@@ -10,9 +10,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import torch
 from torch import Tensor
 
+from lavx.errors import RequestError
 from lavx.files import read_json_lines
+from lavx.outputs import check_outputs, contradiction
+from lavx.types import OutputKind
 
 Key = tuple[str | int | None, ...]
 """All that a prediction depends on: the network's weights by their SHA-256, the video, ..."""
@@ -80,6 +84,26 @@ def check_output(network: Any) -> None:
             "accuracy needs a network that gives logits or probabilities of classes that exclude each other; its "
             f"output is {output or 'not known'}. Set output=logits or output=probabilities if it does."
         )
+
+
+def answers(network: Any, clips: Tensor) -> Tensor:
+    """The outputs (B, K) of a network for clips float (B, T, H, W, 3), of the kind that it says they are.
+
+    Raises:
+        RequestError: if they are not one row a clip, or cannot be of that kind.
+    """
+    kind: OutputKind = getattr(network, "output", None) or "logits"
+    try:
+        outputs = check_outputs(network(clips), len(clips), None)
+        found = contradiction(outputs, kind) if outputs.isfinite().all() else None
+        if found and kind == "logits":  # one row may look like probabilities by chance; a black clip's hardly too
+            black = check_outputs(network(torch.zeros_like(clips[:1])), 1, None)
+            found = contradiction(torch.cat([outputs, black]), kind)
+    except (TypeError, ValueError) as error:
+        raise RequestError(str(error)) from error
+    if found:
+        raise RequestError(f"{found}. Set net.output to what they are")
+    return outputs
 
 
 def probabilities(network: Any, outputs: Tensor) -> Tensor:

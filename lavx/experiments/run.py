@@ -138,8 +138,9 @@ def claimed_by(asked: Request, network: Network) -> BatchSizes:
         raise RequestError(str(error)) from error
     place = network.device
     label = torch.cuda.get_device_name(place) if place.type == "cuda" else str(place)
+    where = environment(network.weights, label, asked.config.seed)
     with logging_to(asked.folder.path / "run.log"):
-        asked.folder.claim(asked.identity, environment(network.weights, label, asked.config.seed))
+        asked.folder.claim(asked.identity, where | {"batch_size": asked.config.batch_size})
     return batches
 
 
@@ -159,6 +160,8 @@ def video_explainer(asked: Request, device: str | None = None) -> VideoExplainer
     network = build_network(config, asked.names, asked.dataset, asked.everything, **placed)
     if "classes" in config.net:
         check_target(config.target, network.classes or tuple(asked.dataset.classes))
+    # Before the folder is this configuration's, so that another may still have it.
+    classes = class_map(asked.dataset.classes, network.classes, config.class_map, f"net={asked.names[1]}")
     return VideoExplainer(
         names=asked.names,
         dataset=asked.dataset,
@@ -169,7 +172,7 @@ def video_explainer(asked: Request, device: str | None = None) -> VideoExplainer
         seed=config.seed,
         batches=claimed_by(asked, network),
         segmenter=SegmentationCache(Path(config.outputs) / config.name / ".segmentations"),
-        classes=class_map(asked.dataset.classes, network.classes, config.class_map, f"net={asked.names[1]}"),
+        classes=classes,
         check_noise=config.check_noise,
     )
 
@@ -193,6 +196,8 @@ class Cell:
         folder, videos = self.asked.folder, self.asked.videos
         state = status.Record(folder.path, [folder.folder(video.id).name for video in videos])
         with logging_to(folder.path / "run.log"), state.working():
+            device, threads = self.explainer.network.device, torch.get_num_threads()
+            log.info("On %s, threads=%d, batch_size=%s.", device, threads, self.asked.config.batch_size)
             explained = folder.explained()
             missing = [video for video in videos if not self._done(video, explained)]
             if len(missing) < len(videos):
@@ -252,6 +257,7 @@ class Cell:
             return self._explain(video, progress)
         except NetworkError as error:
             if not self._explained:  # nor will any other video be
+                self.asked.folder.release()
                 raise RequestError(f"net={self.asked.names[1]}: {error}") from error
             return self._failed(video, str(error))
         except (VideoError, ScoreError) as error:

@@ -22,7 +22,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from lavx.errors import RequestError
-from lavx.experiments.identity import claim, holds
+from lavx.experiments.identity import CONFIG, claim, holds
 from lavx.experiments.names import folder_name, old_folder_name
 from lavx.experiments.record import METRICS, PARTIAL, NewerVersionError, VideoRecord, columns, read_result
 from lavx.experiments.record_index import RecordIndex, Summary
@@ -65,6 +65,11 @@ class RunFolder:
         locks.mkdir(exist_ok=True)
         with FileLock(locks / ".configuration"):
             claim(self.path, config, environment)
+
+    def release(self) -> None:
+        """Let another configuration have the folder, unless there are results in it."""
+        if not self._index.read():
+            (self.path / CONFIG).unlink(missing_ok=True)
 
     def holds(self, config: Mapping[str, Any]) -> bool:
         """Whether this is the folder of a configuration already."""

@@ -24,6 +24,7 @@ from typing import Any
 import yaml
 
 from lavx.errors import RequestError
+from lavx.experiments.overrides import quoted
 from lavx.networks.openmmlab.plain_config import is_plain
 
 KEY = "trusted_modules"
@@ -67,9 +68,7 @@ def check(settings: Mapping[str, Any], typed: Sequence[str] | None) -> None:
 
 def override(settings: Mapping[str, Any]) -> str:
     """The override by which what a command composes for itself has the trusted modules that were typed."""
-    names = (str(name).replace("\\", "\\\\").replace("'", "\\'") for name in settings[KEY])
-    quoted = ",".join(f"'{name}'" for name in names)
-    return f"{KEY}=[{quoted}]"
+    return f"{KEY}=[{','.join(map(quoted, settings[KEY]))}]"
 
 
 def _refusal(code: Code) -> str:

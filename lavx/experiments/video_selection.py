@@ -18,7 +18,7 @@ from lavx.datasets.base import Dataset, Video
 from lavx.errors import RequestError
 from lavx.experiments.class_map import ClassMap, class_map
 from lavx.experiments.held_out import folds_of, prepare, sha256_for
-from lavx.experiments.predictions import Key, PredictionStore, check_output, digest, probabilities
+from lavx.experiments.predictions import Key, PredictionStore, answers, check_output, digest, probabilities
 from lavx.files import write_text
 from lavx.types import Network
 from lavx.video import VideoError
@@ -48,7 +48,7 @@ def predict(network: Network, video: Video) -> LabelPrediction:
     except VideoError as error:
         return LabelPrediction(None, None, str(error))
     with torch.no_grad():
-        scores = probabilities(network, network(clip[None]))[0].cpu()
+        scores = probabilities(network, answers(network, clip[None]))[0].cpu()
     if not torch.isfinite(scores).all():
         return LabelPrediction(None, None, f"{video.path}: the network's scores are NaN or infinite")
     score = None if video.label is None else float(scores[video.label])

@@ -50,15 +50,25 @@ def _requested(config: Settings, dataset: str) -> list[str] | None:
     """The ids asked for, in a list or by a selection file; None for the dataset's own order."""
     if config.videos is None:
         return None
+    if isinstance(config.videos, list):
+        wrong = [i for i in config.videos if i is None or isinstance(i, list | dict)]
+        if wrong or not config.videos:
+            raise RequestError(
+                f"videos must be a list of one or more ids, a file of lavx select, selected, or null; got "
+                f"{config.videos}"
+            )
+        return list(dict.fromkeys(str(i) for i in config.videos))
     if not isinstance(config.videos, str):
-        return [str(i) for i in config.videos]
+        raise RequestError(
+            f"videos must be a list of ids, such as [{config.videos}], or a file; got {config.videos}"
+        )
     file = Path(config.videos)
     if config.videos == "selected":
         file = Path(config.outputs) / config.name / "selections" / f"{cell_part(dataset)}.json"
         if not file.exists():
             print(f"There is no selection {file} (lavx select makes one): the first videos are taken.")
             return None
-    return read_selection(file)[: config.n_videos]
+    return list(dict.fromkeys(read_selection(file)))[: config.n_videos]
 
 
 def video_file(path: Path) -> VideoFile:

@@ -217,9 +217,17 @@ def fill(
         for key in expected
         if key in given and given[key].shape != expected[key].shape
     ]
+    complex_ones = [
+        key for key in expected if key in given and given[key].is_complex() > expected[key].is_complex()
+    ]
     problems = [
         f"{len(keys)} {what}: {listed(keys)}"
-        for what, keys in (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
+        for what, keys in (
+            ("missing", missing),
+            ("unexpected", unexpected),
+            ("of another shape", shapes),
+            ("complex instead of real", complex_ones),
+        )
         if keys
     ]
     if problems:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lavx.outputs import NetworkError
 from lavx.types import OUTPUT_KINDS, OutputKind
 
 
@@ -117,13 +118,13 @@ class Answers:
             n_clips: how many clips it is about.
 
         Raises:
-            ValueError: if it is not one row of real numbers a clip, or not as wide as those before.
+            NetworkError: if it is not one row of real numbers a clip, or not as wide as those before.
         """
         values = self._numbers(answer)
         if values.ndim != 2 or len(values) != n_clips or values.shape[1] == 0:
             alone = values.ndim < 2 or len(values) == 1
             hint = "; for one that takes one clip at a time give a layout without B, such as THWC" if alone else ""
-            raise ValueError(
+            raise NetworkError(
                 f"{self.name} answered {tuple(values.shape)} for {n_clips} clip{'s' * (n_clips != 1)}; it must be "
                 f"({n_clips}, K), a row of K class scores a clip{hint}."
             )
@@ -136,7 +137,7 @@ class Answers:
         values = values[None] if values.ndim == 1 else values
         if values.ndim != 2 or len(values) != 1 or values.shape[1] == 0:
             shape = tuple(values.shape)
-            raise ValueError(
+            raise NetworkError(
                 f"{self.name} answered {shape} for one clip; it must be (K,), or (1, K): class scores."
             )
         self._check_width(values.shape[1])
@@ -146,13 +147,13 @@ class Answers:
         if self._n_classes is None:
             self._n_classes, self._whose = n_classes, "columns were answered before"
         if n_classes != self._n_classes:
-            raise ValueError(f"{self.name} answered {n_classes} columns, but {self._n_classes} {self._whose}.")
+            raise NetworkError(f"{self.name} answered {n_classes} columns, but {self._n_classes} {self._whose}.")
 
     def _numbers(self, answer: Any) -> Tensor:
         if not isinstance(answer, Tensor):
             answer = self._array(answer)
         if answer.dtype == torch.bool or answer.is_complex() or answer.layout != torch.strided:
-            raise ValueError(f"{self.name} answered {answer.dtype}; class scores must be real numbers.")
+            raise NetworkError(f"{self.name} answered {answer.dtype}; class scores must be real numbers.")
         return answer.detach().to(torch.float64 if answer.dtype.itemsize > 4 else torch.float32, copy=True)
 
     def _array(self, answer: Any) -> Tensor:
@@ -162,10 +163,10 @@ class Answers:
                 answer = [row.detach().cpu().numpy() if isinstance(row, Tensor) else row for row in answer]
             array = np.array(answer)
         except (ValueError, TypeError, RuntimeError) as error:
-            raise ValueError(
+            raise NetworkError(
                 f"{self.name} answered {_kind(answer)}, of which no array can be made ({error})."
             ) from error
         if array.dtype.kind not in "fiu":
             found = f"an array of {array.dtype}" if isinstance(answer, np.ndarray) else _kind(answer)
-            raise ValueError(f"{self.name} answered {found}; class scores must be real numbers.")
+            raise NetworkError(f"{self.name} answered {found}; class scores must be real numbers.")
         return torch.from_numpy(array.astype(np.float64) if array.dtype.itemsize > 4 else array.astype(np.float32))
