@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lavx.experiments.record import METRICS, VERSION, VideoFile, VideoRecord, check_explanation, read_result
+from lavx.experiments.record import METRICS, VERSION, VideoFile, VideoRecord
 
 INDEX = ".index"
 
@@ -102,11 +102,9 @@ class RecordIndex:
                 stamp = self._stamp(name)  # before the file is read: it may be replaced meanwhile
                 known = self._known.get(name)
                 if known is not None and known[0] == stamp:
-                    if known[1].error is None:
-                        check_explanation(self._videos / name)
                     found[name] = known[1]
                     continue
-                found[name] = summary = Summary.of(read_result(self._videos / name))
+                found[name] = summary = Summary.of(VideoRecord.read(self._videos / name / METRICS))
                 self._known[name] = stamp, summary
                 lacking.append(_line(name, stamp, summary))
             except (FileNotFoundError, NotADirectoryError):

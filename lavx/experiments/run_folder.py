@@ -14,7 +14,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 from lavx.errors import RequestError
 from lavx.experiments.identity import CONFIG, claim, holds
 from lavx.experiments.names import folder_name, old_folder_name
-from lavx.experiments.record import METRICS, PARTIAL, NewerVersionError, VideoRecord, columns, read_result
+from lavx.experiments.record import METRICS, PARTIAL, NewerVersionError, VideoRecord, check_explanation, columns, read_result
 from lavx.experiments.record_index import RecordIndex, Summary
 from lavx.files import clean_parts, whole_folder, write_text
 from lavx.text import csv_of, visible
@@ -217,7 +217,9 @@ class RunFolder:
             if isinstance(record, NewerVersionError):
                 raise RequestError(str(record)) from record
             if isinstance(record, Summary) and record.error is None:
-                found[name] = record
+                with suppress(ValueError):  # its explanation is gone: it is to be explained again
+                    check_explanation(self.videos / name)
+                    found[name] = record
         return found
 
     def write_table(self) -> pd.DataFrame:

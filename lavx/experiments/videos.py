@@ -57,7 +57,7 @@ def _requested(config: Settings, dataset: str) -> list[str] | None:
                 f"videos must be a list of one or more ids, a file of lavx select, selected, or null; got "
                 f"{config.videos}"
             )
-        return list(dict.fromkeys(str(i) for i in config.videos))
+        return [str(i) for i in config.videos]
     if not isinstance(config.videos, str):
         raise RequestError(
             f"videos must be a list of ids, such as [{config.videos}], or a file; got {config.videos}"
@@ -68,7 +68,7 @@ def _requested(config: Settings, dataset: str) -> list[str] | None:
         if not file.exists():
             print(f"There is no selection {file} (lavx select makes one): the first videos are taken.")
             return None
-    return list(dict.fromkeys(read_selection(file)))[: config.n_videos]
+    return read_selection(file)[: config.n_videos]
 
 
 def video_file(path: Path) -> VideoFile:
