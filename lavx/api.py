@@ -254,7 +254,6 @@ class Explanation:
             "method": self.method,
             "network": self.network,
             "name": self.name,
-            "n_passes": self.n_passes,
             **({} if self.classes is None else {"classes": np.array(self.classes, dtype=np.str_)}),
             **({} if self.fps is None else {"clip_fps": self.fps}),
         }
@@ -284,7 +283,6 @@ class Explanation:
             fps=float(arrays["clip_fps"]) if "clip_fps" in arrays else None,
             name=str(arrays["name"]),
             network=str(arrays["network"]),
-            n_passes=int(arrays["n_passes"]),
         )
 
 

@@ -144,7 +144,7 @@ def test_a_folder_without_videos_is_refused(data, tmp_path):
 
 def test_results_that_cannot_be_written_are_refused(data, videos, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(RequestError, match=r"cannot write to .*; set outputs="):
+    with pytest.raises(RequestError, match=r"cannot write to .*outputs="):
         data(f"dataset.root={videos}", f"outputs={tmp_path / 'file'}")
 
 

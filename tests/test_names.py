@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from outputs_tree import make_cell, make_grid, make_record
+from outputs_tree import make_cell, make_grid, make_record, write_result
 
 from lavx.cli import arguments_for_hydra
 from lavx.commands.run import cell_name
@@ -234,7 +234,7 @@ def test_every_name_has_a_result_of_its_own_that_is_found_and_shown(tmp_path):
         with folder.claimed(name) as mine:
             assert mine and not folder.done(name)
             folder.scores_file(name).touch()
-            folder.write_record(make_record(name, score=k / 100))
+            write_result(folder, make_record(name, score=k / 100))
     again = RunFolder(tmp_path)
     assert [again.record(name).score for name in HOSTILE] == [k / 100 for k in range(len(HOSTILE))]
     assert sorted(again.write_table().score) == [k / 100 for k in range(len(HOSTILE))]
@@ -244,10 +244,10 @@ def test_every_name_has_a_result_of_its_own_that_is_found_and_shown(tmp_path):
 
 def test_a_result_counts_for_the_id_that_it_holds_alone(tmp_path):
     folder = RunFolder(tmp_path)
-    folder.write_record(make_record("a"))
+    write_result(folder, make_record("a"))
     os.rename(folder.folder("a"), folder.folder("b"))
     assert not folder.done("b") and not folder.done("a")
-    folder.write_record(make_record("b", score=0.5))  # and is not lost where another belongs in its place
+    write_result(folder, make_record("b", score=0.5))  # and is not lost where another belongs in its place
     assert folder.done("a") and folder.done("b") and folder.record("b").score == 0.5
 
 
@@ -257,6 +257,7 @@ def old_tree(path, *records):
         place = path / "videos" / old_folder_name(record.video_id)
         place.mkdir(parents=True)
         (place / "metrics.json").write_text(record.to_json())
+        (place / "explanation.npz").write_bytes(b"arrays")
         (place / "panel.png").write_bytes(b"")
 
 
@@ -266,7 +267,7 @@ def test_results_in_folders_of_the_old_names_are_found(tmp_path):
     assert all(folder.done(name) for name in ("my clip", "..__x", "plain", r"two\nlines", "x" * 200))
     assert not folder.done("my_clip") and (folder.folder("my clip") / "panel.png").exists()
     assert not any(place.name.startswith(".") for place in folder.videos.iterdir())
-    folder.write_record(make_record("my_clip"))
+    write_result(folder, make_record("my_clip"))
     assert folder.done("my clip") and folder.done("my_clip")
 
 
@@ -288,7 +289,7 @@ def test_hidden_results_of_lavx_0_1_are_in_the_table_but_half_written_ones_are_n
 
 def test_a_folder_that_moves_to_a_file_system_without_case_is_renamed_and_stays_so(tmp_path, monkeypatch):
     folder = RunFolder(tmp_path)
-    folder.write_record(make_record("Ab"))
+    write_result(folder, make_record("Ab"))
     with monkeypatch.context() as patched:
         patched.setattr(Path, "exists", lambda path: path.name.endswith(".PART") or os.path.exists(path))
         folder = RunFolder(tmp_path)

@@ -25,7 +25,7 @@ def test_a_stretch_and_windows_are_videos_of_their_own(folder):
     (stretch,) = VideoFiles([folder / "a.mp4"], start=0.5, end=1.5).videos()
     assert (stretch.id, stretch.start, stretch.end) == ("a@0.5-1.5s", 0.5, 1.5)
     windows = VideoFiles([folder / "a.mp4"], windows=4).videos()
-    assert [video.id for video in windows] == ["a@0.00-0.50s", "a@0.50-1.00s", "a@1.00-1.50s", "a@1.50-2.00s"]
+    assert [video.id for video in windows] == ["a@0-0.5s", "a@0.5-1s", "a@1-1.5s", "a@1.5-2s"]
     assert [(video.start, video.end) for video in windows][-1] == (1.5, 2.0)
     assert len({video.id for video in VideoFiles([folder / "a.mp4"], windows=200).videos()}) == 200
 

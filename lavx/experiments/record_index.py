@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -20,6 +21,7 @@ from typing import Any
 from lavx.experiments.record import METRICS, VERSION, VideoFile, VideoRecord
 
 INDEX = ".index"
+_HALF = re.compile(r"\..*\.(part|old)", re.DOTALL)  # a folder that is being written, or replaced
 
 _VERSION = f"1.{VERSION}"  # of the lines, and of the records that they sum up
 
@@ -145,7 +147,7 @@ class RecordIndex:
     def _names(self) -> list[str]:
         try:
             with os.scandir(self._videos) as entries:
-                return sorted(entry.name for entry in entries if not entry.name.startswith("."))
+                return sorted(entry.name for entry in entries if not _HALF.fullmatch(entry.name))
         except OSError:
             return []
 

@@ -24,7 +24,15 @@ from filelock import FileLock, Timeout
 from lavx.errors import RequestError
 from lavx.experiments.identity import CONFIG, claim, holds
 from lavx.experiments.names import folder_name, old_folder_name
-from lavx.experiments.record import METRICS, PARTIAL, NewerVersionError, VideoRecord, check_explanation, columns, read_result
+from lavx.experiments.record import (
+    METRICS,
+    PARTIAL,
+    NewerVersionError,
+    VideoRecord,
+    check_explanation,
+    columns,
+    read_result,
+)
 from lavx.experiments.record_index import RecordIndex, Summary
 from lavx.files import clean_parts, whole_folder, write_text
 from lavx.text import csv_of, visible

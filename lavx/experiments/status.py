@@ -23,7 +23,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from lavx.experiments.record import PARTIAL
+from lavx.experiments.record import PARTIAL, check_explanation
 from lavx.experiments.record_index import RecordIndex, Summary
 from lavx.files import write_text
 from lavx.text import visible
@@ -88,15 +88,21 @@ def counts(folder: Path, ids: Sequence[str] | None = None) -> tuple[int, int, st
         ids: folder names of the videos that count; None for all that are there.
     """
     records = RecordIndex(folder).read(ids)
-    errors = [error for record in records.values() if (error := _error(record))]
+    errors = [e for name, record in records.items() if (e := _error(record, folder / "videos" / name))]
     return len(records) - len(errors), len(errors), next(iter(errors), None)
 
 
-def _error(record: Summary | Exception) -> str | None:
+def _error(record: Summary | Exception, place: Path) -> str | None:
     """Why a video of a cell was not explained, or cannot be read."""
     if isinstance(record, Exception):
         return str(record)
-    return record.error and f"{record.video_id}: {record.error}"
+    if record.error is not None:
+        return f"{record.video_id}: {record.error}"
+    try:
+        check_explanation(place)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def requested(folder: Path) -> list[str] | None:
@@ -161,14 +167,14 @@ class Record:
         self._mean = self._seconds / self._n_videos
         for name, record in self._index.news():  # those of other workers too
             if name in self._asked:
-                self._note(name, _error(record))
+                self._note(name, _error(record, self.folder / "videos" / name))
         self.write("running")
 
     def _count(self) -> None:
         """Count the records that are there."""
         self._done, self._failed = set(), {}
         for name, record in self._index.read(self.ids).items():
-            self._note(name, _error(record))
+            self._note(name, _error(record, self.folder / "videos" / name))
 
     def _note(self, name: str, error: str | None) -> None:
         self._failed.pop(name, None)
