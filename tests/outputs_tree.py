@@ -48,6 +48,7 @@ def write_result(cell: RunFolder, record: VideoRecord) -> None:
     with cell.writing(record.video_id) as folder:
         (folder / "metrics.json").write_text(record.to_json())
         (folder / "explanation.npz").write_bytes(b"arrays")
+    cell.written(record)
 
 
 def make_cell(

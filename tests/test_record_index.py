@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from outputs_tree import make_record
+from outputs_tree import make_record, write_result
 
 from lavx.experiments import status
 from lavx.experiments.record import METRICS, NewerVersionError, VideoRecord
@@ -22,9 +22,9 @@ NAMES = ["a", "b", "c"]
 @pytest.fixture
 def cell(tmp_path: Path) -> RunFolder:
     folder = RunFolder(tmp_path)
-    folder.write_record(make_record("a", score=0.25, more={"stability": 0.5}))
+    write_result(folder, make_record("a", score=0.25, more={"stability": 0.5}))
     folder.write_record(VideoRecord.failed("b", 3, "too \u2028 \t\n short"))
-    folder.write_record(make_record("c"))
+    write_result(folder, make_record("c"))
     return folder
 
 
@@ -96,10 +96,10 @@ def test_records_that_changed_since_are_read_again(cell: RunFolder) -> None:
     check(cell, index)
     (cell.folder("c") / METRICS).write_text(make_record("c", score=0.125).to_json())
     check(cell, index)
-    cell.write_record(make_record("b"))  # what failed was explained
+    write_result(cell, make_record("b"))  # what failed was explained
     check(cell, index)
     shutil.rmtree(cell.folder("a"))
-    cell.write_record(make_record("d"))
+    write_result(cell, make_record("d"))
     check(cell, index)
     check(cell)
 
@@ -132,7 +132,7 @@ def test_of_others_only_what_they_appended_is_read(cell: RunFolder) -> None:
         file.write(b"half a li")
     assert [(name, record.error) for name, record in reader.news()] == [("d", "bad")]
     (cell.path / INDEX).unlink()
-    other.write_record(make_record("e"))
+    write_result(other, make_record("e"))
     assert [name for name, _ in reader.news()] == ["e"]
 
 
@@ -143,7 +143,7 @@ def test_an_index_that_cannot_be_written_is_done_without(cell: RunFolder, monkey
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("lavx.experiments.record_index.os.write", full)
-    cell.write_record(make_record("d"))
+    write_result(cell, make_record("d"))
     check(cell)
     assert len(cell.write_table()) == 4
 
@@ -164,7 +164,7 @@ def test_bookkeeping_of_a_video_does_not_grow_with_their_number(
         for name in names:
             calls.clear()
             with folder.claimed(name):
-                folder.write_record(make_record(name))
+                write_result(folder, make_record(name))
                 state.video_done(1.0)
             costs.append(len(calls))
             sizes.append((tmp_path / status.STATUS).stat().st_size)

@@ -137,7 +137,7 @@ def read_study(
         failed[key] = set()
         for place, record in RecordIndex(cell).read().items():
             row, masks = _checked(record).numbers()
-            video, error = visible(row["video_id"]), row.pop("error")
+            video, error = visible(row.pop("video_id")), row.pop("error")
             if error is not None:
                 failed[key].add(video)
                 study.failures.append(f"{' / '.join(key)} / {video}: {visible(error)}")
