@@ -114,3 +114,11 @@ def test_weights_that_do_not_fit_are_reported_and_nothing_is_loaded() -> None:
     ):
         checkpoints.fill(network, given, Path("net.pth"), hint="Take another file.")
     assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
+
+
+def test_complex_weights_do_not_fit_a_real_network(tmp_path: Path) -> None:
+    """PyTorch would drop their imaginary part without a word."""
+    network = nn.Linear(2, 1)
+    given = {key: value.to(torch.complex64) for key, value in network.state_dict().items()}
+    with pytest.raises(ValueError, match=r"2 complex instead of real: weight, bias"):
+        checkpoints.fill(network, given, tmp_path / "net.pth")

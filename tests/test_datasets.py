@@ -713,3 +713,10 @@ def test_folder_with_nothing_to_use_says_why(tree, tmp_path):
         Folder(root / "list.csv").videos()
     with pytest.raises(ValueError, match="wrong.csv, line 1: 'surfing' is neither a class of dataset.classes"):
         Folder(root / "wrong.csv").videos()
+
+
+@pytest.mark.parametrize("kind", [Kinetics400, EtriActivity3D])
+@pytest.mark.parametrize("check", ["no", "false", 0, None])
+def test_check_is_true_or_false(tmp_path, kind, check):
+    with pytest.raises(ValueError, match="check must be true or false, got"):
+        kind(tmp_path, check=check)

@@ -6,8 +6,10 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 from hydra import compose, initialize_config_module
+from toy import ToyNetwork
 
 from lavx.datasets.shapes import CLASSES, Shapes
 from lavx.errors import RequestError
@@ -80,6 +82,131 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(request_cell, t
     shutil.rmtree(tmp_path / "out")
     run_cell(request_cell("seed=1"), *NAMES)
     assert explanations(folder(tmp_path)) != first
+
+
+def test_what_decides_the_last_digits_is_stored(request_cell, tmp_path):
+    """Another batch size changes digits at most, and the size is stored."""
+    found = {}
+    for size in (1, 7):
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
+        run_cell(request_cell(f"batch_size={size}", "n_videos=1"), *NAMES)
+        run = folder(tmp_path)
+        record = json.loads((run / "videos" / "shapes-0000" / "metrics.json").read_text())
+        about = json.loads((run / "environment.json").read_text())
+        assert record["batch_size"] == about["batch_size"] == size
+        assert record["threads"] == about["threads"] == torch.get_num_threads()
+        assert f"On cpu, threads={torch.get_num_threads()}, batch_size={size}." in (run / "run.log").read_text()
+        found[size] = dict(np.load(run / "videos" / "shapes-0000" / "explanation.npz"))
+    assert (found[1]["coalitions"] == found[7]["coalitions"]).all()
+    for name in ("scores", "attribution", "heatmap"):
+        assert np.allclose(found[1][name], found[7][name], rtol=1e-4, atol=1e-6), name
+
+
+def test_what_tells_whether_to_trust_an_explanation_is_stored(request_cell, tmp_path):
+    run_cell(request_cell("n_videos=1"), *NAMES)
+    record = json.loads((folder(tmp_path) / "videos" / "shapes-0000" / "metrics.json").read_text())
+    assert 0 <= record["score_noise"] < 1e-5 and 0 <= record["attribution_noise"] < 0.01
+    assert 1 <= record["frames_per_region"] <= 8 and record["n_segments"] is None
+    run_cell(request_cell("n_videos=1", "check_noise=false", "name=other"), *NAMES)
+    other = tmp_path / "out" / "other" / "shapes" / "toy" / "rise" / "videos" / "shapes-0000" / "metrics.json"
+    assert json.loads(other.read_text())["score_noise"] is None
+
+
+class WrongNetwork(ToyNetwork):
+    """A network that is not what it says: another kind of output, another number of rows or classes."""
+
+    def __init__(self, classes, wrong: str) -> None:
+        super().__init__(classes)
+        self.wrong = wrong
+        self.classes = {"others": ("a", "b", "c", "d", "e", "f", "g", "h"), "no names": None}.get(
+            wrong, self.classes
+        )
+
+    def __call__(self, clips):
+        outputs = super().__call__(clips)
+        if self.wrong == "softmax":
+            return outputs.softmax(1)
+        if self.wrong == "no names":
+            return torch.cat([outputs, outputs], 1)
+        return outputs[:1] if self.wrong == "one row" else outputs
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("softmax", "net=toy: the network is said to answer logits, but its rows are in .0, 1. and sum to 1"),
+        (
+            "one row",
+            "net=toy: the network must answer .batch, classes., a row a clip: for 31 clips it gave .1, 8.",
+        ),
+        ("no names", "net=toy: the network gives 16 outputs a clip, but there are 8 class names"),
+        ("others", "net=toy has none of the 8 classes of the dataset .*class_map=table.csv, or class_map=none"),
+    ],
+)
+def test_a_network_that_is_not_what_it_says_is_refused_and_leaves_no_claim(request_cell, tmp_path, wrong, message):
+    net = {"_target_": f"{__name__}.WrongNetwork", "wrong": wrong}
+    with pytest.raises(RequestError, match=message):
+        run_cell(request_cell(f"trusted_modules=[{__name__}]", net=net), *NAMES)
+    assert not explanations(folder(tmp_path)) and not (folder(tmp_path) / "config.yaml").exists()
+    assert run_cell(request_cell("n_videos=1"), *NAMES) == 0  # in the same folder
+
+
+def test_classes_are_mapped_by_a_given_table(request_cell, tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("".join(f"{name},c\n" for name in Shapes(tmp_path / "cache").classes))
+    net = {"_target_": f"{__name__}.WrongNetwork", "wrong": "others"}
+    given = ["n_videos=1", f"trusted_modules=[{__name__}]"]
+    assert run_cell(request_cell(*given, f"class_map={table}", "target=label", net=net), *NAMES) == 0
+    record = json.loads((folder(tmp_path) / "videos" / "shapes-0000" / "metrics.json").read_text())
+    assert record["label"] == record["target"] == 2
+    with pytest.raises(RequestError, match=r"class_map: .*table.csv -> \(absent\)"):
+        run_cell(request_cell(*given, net=net | {"wrong": ""}), *NAMES)
+    table.write_text(table.read_text().replace(",c", ",d"))
+    with pytest.raises(RequestError, match=r"class_map: .* \(its content has changed\)"):
+        run_cell(request_cell("n_videos=2", given[1], f"class_map={table}", "target=label", net=net), *NAMES)
+    assert run_cell(request_cell(*given, "class_map=none", "name=none", net=net), *NAMES) == 0
+    record = tmp_path / "out" / "none" / "shapes" / "toy" / "rise" / "videos" / "shapes-0000" / "metrics.json"
+    assert json.loads(record.read_text())["label"] is None
+
+
+@pytest.mark.parametrize("text", ["toy.Shapes", "toy.two_folds"])
+def test_what_is_no_network_is_refused(request_cell, text):
+    node = {"_target_": text, "classes": ["a"]} | ({"root": "/x"} if "Shapes" in text else {"folder": "/x"})
+    with pytest.raises(RequestError, match="^net"):
+        run_cell(request_cell(net=node), *NAMES)
+
+
+def test_an_object_that_lacks_what_a_network_has_is_refused(request_cell):
+    node = {"_target_": "lavx.methods.removal.Black", "classes": None}
+    del node["classes"]
+    with pytest.raises(RequestError, match="^net"):
+        run_cell(request_cell(net=node | {"classes": ["a"]}), *NAMES)
+    node = {"_target_": f"{__name__}.NoNetwork", "classes": ["a"]}
+    with pytest.raises(
+        RequestError, match=r"is no network: it lacks device, output, weights, read. See lavx.types.Network"
+    ):
+        run_cell(request_cell(f"trusted_modules=[{__name__}]", net=node), *NAMES)
+
+
+class NoNetwork:
+    def __init__(self, classes) -> None:
+        self.name, self.classes = "no", tuple(classes)
+
+
+@pytest.mark.parametrize(
+    ("videos", "message"), [([], "one or more ids"), ([None], "one or more ids"), (7, r"\[7\]")]
+)
+def test_videos_that_cannot_be_ids_are_refused(request_cell, videos, message):
+    config = request_cell()
+    config["videos"] = videos
+    with pytest.raises(RequestError, match=f"^videos must be a list .*{message}"):
+        request(config, NAMES)
+
+
+def test_a_video_that_is_named_twice_is_explained_once(request_cell):
+    config = request_cell()
+    config["videos"] = ["shapes-0001", "shapes-0000", "shapes-0001"]
+    assert [video.id for video in request(config, NAMES).videos] == ["shapes-0001", "shapes-0000"]
 
 
 def test_a_cell_cut_off_goes_on_and_ends_with_the_same_bytes(request_cell, tmp_path, monkeypatch, capsys):

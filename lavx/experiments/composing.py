@@ -81,9 +81,9 @@ def _files_are_data() -> Iterator[None]:
         found = _of_hydra(loaded, config_path)
         if found:
             raise RequestError(
-                f"{Path(self.path, config_path)}: {found} starts code before lavx is asked, and a configuration "
-                "file may not. It may have hydra.mode, hydra.sweeper.params and `override hydra/launcher`; all "
-                "else is to be typed at the command line"
+                f"{Path(self.path, config_path)}: {found} starts code before lavx is asked, which a configuration "
+                "file may not. It may have hydra.mode, hydra.sweeper.params and `override hydra/launcher`; type "
+                "the rest at the command line"
             )
         return loaded
 

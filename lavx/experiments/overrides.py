@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, OverrideParseException
@@ -118,6 +119,14 @@ def _entries(text: str) -> Iterable[str]:
     for found in re.finditer(r"""\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^,]+)\s*(?:,|$)""", text):
         entry = found[1].strip()
         yield entry[1:-1] if entry[:1] in ("'", '"') and entry[:1] == entry[-1:] else entry
+
+
+def value_of(override: str) -> Any:
+    """What an override sets its key to; None where it cannot be read or deletes the key."""
+    try:
+        return OverridesParser.create().parse_override(override).value()
+    except HydraException:
+        return None
 
 
 def quoted(value: object) -> str:

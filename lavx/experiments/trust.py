@@ -21,10 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lavx.errors import RequestError
-from lavx.experiments.overrides import quoted
+from lavx.experiments.overrides import quoted, value_of
 from lavx.networks.openmmlab.plain_config import is_plain
 
 KEY = "trusted_modules"
@@ -148,7 +146,12 @@ def _types(override: str, code: Code) -> bool:
     key = _key(override).replace("/", ".")
     if code.key != key and not code.key.startswith(f"{key}."):
         return False
-    text = override.partition("=")[2]
-    if not isinstance(code.value, str):
-        return code.key == key and yaml.safe_load(text) == code.value
-    return re.search(rf"(?<![\w.:/]){re.escape(code.value)}(?![\w.:/])", text) is not None
+    value = value_of(override)
+    for step in code.key[len(key) + 1 :].split(".") if code.key != key else ():
+        if isinstance(value, list) and step.isdecimal() and int(step) < len(value):
+            value = value[int(step)]
+        elif isinstance(value, Mapping):
+            value = value.get(step)
+        else:
+            return False
+    return bool(value == code.value)
