@@ -164,7 +164,7 @@ def _record(file: Path) -> VideoRecord:
 
 def _numbers(record: VideoRecord) -> dict[str, Any]:
     row = record.row()
-    del row["error"]
+    del row["error"], row["video_id"]
     for curve, masks in record.minimal_masks.items():
         row |= {f"mask_{curve}_{t}": np.nan if f is None else f for t, f in masks.items()}
     return row
