@@ -40,11 +40,11 @@ Try: lavx explain dataset=shapes, or lavx run"""
 
 # A slash, a control character, or a leading dot of a name or of one of several that are swept over.
 _LEAVES = re.compile(r"""[/\x00-\x1f\x7f\ud800-\udfff]|(?:^|,)\s*['"]?\.""")
-_NO_UTF8 = re.compile(r"[^,\[\]{}]*[\ud800-\udfff][^,\[\]{}]*")  # with what is around it in a list
+_NO_ASCII = re.compile(r"[^,\[\]]*[^\x00-\x7f][^,\[\]]*")  # with what is around it in a list
 
 
 def arguments_for_hydra(arguments: Sequence[str]) -> list[str]:
-    """Arguments as Hydra's grammar takes them: what is no UTF-8 in quotes.
+    """Arguments as Hydra's grammar takes them: what is no ASCII in quotes.
 
     Raises:
         RequestError: if `name` would leave the outputs folder: before Hydra makes a sweep's folder there.
@@ -58,9 +58,9 @@ def arguments_for_hydra(arguments: Sequence[str]) -> list[str]:
 
 def _quoted(argument: str) -> str:
     key, equals, value = argument.partition("=")
-    if "'" in value or '"' in value:
+    if set(value) & set("'\"{}"):  # quoted already, or of a kind of its own
         return argument
-    return key + equals + _NO_UTF8.sub(lambda found: f"'{found[0]}'", value)
+    return key + equals + _NO_ASCII.sub(lambda found: f"'{found[0]}'", value)
 
 
 def main() -> None:

@@ -345,6 +345,8 @@ def test_other_arguments_reach_hydra_as_they_are(argument):
         (f"video={BYTES} x.mp4", f"video='{BYTES} x.mp4'"),
         (f"video=[a.mp4,{BYTES}.mp4]", f"video=[a.mp4,'{BYTES}.mp4']"),
         (f"video='{BYTES}'", f"video='{BYTES}'"),
+        ("video=\xe9.mp4", "video='\xe9.mp4'"),
+        ("net.map={a: \xe9}", "net.map={a: \xe9}"),
     ],
 )
 def test_bytes_are_quoted_for_hydra(given_, quoted):

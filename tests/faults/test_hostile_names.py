@@ -120,21 +120,23 @@ def test_the_dataset_is_checked_whatever_its_names(place, lavx):
     assert len(table) == len(NAMES) + 1 and not table.video_id.str.match(r"\s*[=+@-]").any()
 
 
-@pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name)[2:30])
+ALONE = [
+    b"caf\xe9", b"\xff\xfe\xfd", b"caf\xc3\xa9", b"-1", b"~", b"a.", b"x" * 251,
+    "\N{CJK UNIFIED IDEOGRAPH-65E5}".encode() * 80,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ALONE, ids=lambda name: ascii(name)[2:30])
 def test_each_can_be_explained_alone(place, lavx, name):
-    if any(character in name for character in b"'\"\n\t\x1b[](),{}=<>$%"):
-        pytest.skip("has to be quoted for Hydra")
     video = os.fsdecode(b"videos/" + name[:251] + b".mp4")
     given = [setting for setting in SETTINGS if not setting.startswith(("dataset", "n_videos"))]
-    done = lavx("explain", f"video={video}", *given, f"name=alone-{NAMES.index(name)}")
+    done = lavx("explain", f"video={video}", *given, f"name=alone-{ALONE.index(name)}")
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", ["../../x", "a/b", "..", "a\nb", ".x", "", "null", "a,../x"])
+@pytest.mark.parametrize("name", ["../../x", "a\nb", "a,../x"])
 @pytest.mark.parametrize("command", ["run", "explain", "select", "evaluate", "gallery", "report", "status"])
 def test_no_command_leaves_the_outputs_folder(tmp_path, lavx, name, command):
-    if command == "status" and name in ("null", "a,../x"):
-        name = "a/../x"
     outputs = tmp_path / "deep" / "er"
     done = lavx(command, f"name={name}", f"outputs={outputs}")
     assert done.returncode == 2 and "name" in done.stderr and not list(tmp_path.iterdir())
