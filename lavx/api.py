@@ -61,7 +61,8 @@ class Explanation:
         name: of the clip or video.
         network: name of the classifier; empty where it has none.
         seconds: by stage: "segmentation", "perturbation", "inference", "summary".
-        n_passes: clips that the classifier has seen for this explanation.
+        n_passes: clips that the classifier has seen for this explanation; 0 where it was loaded, as a resumed run
+            has fewer and leaves the same file.
     """
 
     result: MethodResult
@@ -237,7 +238,6 @@ class Explanation:
             "method": self.method,
             "network": self.network,
             "name": self.name,
-            "n_passes": self.n_passes,
             **({} if self.classes is None else {"classes": np.array(self.classes, dtype=np.str_)}),
             **({} if self.fps is None else {"clip_fps": self.fps}),
         }
@@ -267,7 +267,6 @@ class Explanation:
             fps=float(arrays["clip_fps"]) if "clip_fps" in arrays else None,
             name=str(arrays["name"]),
             network=str(arrays["network"]),
-            n_passes=int(arrays["n_passes"]),
         )
 
 

@@ -138,7 +138,7 @@ def test_an_explanation_is_saved_and_loaded_whole(red_corner, tmp_path):
         again = lavx.Explanation.load(path)
         for name in ("attribution", "heatmap", "frames", "outputs"):
             assert np.array_equal(getattr(again, name), getattr(e, name))
-        for name in ("target", "classes", "method", "kind", "score", "n_passes"):
+        for name in ("target", "classes", "method", "kind", "score"):
             assert getattr(again, name) == getattr(e, name)
         assert np.array_equal(again.result.coalitions.kept, e.result.coalitions.kept)
         assert again.visualization == e.visualization and np.array_equal(again.overlay(), e.overlay())
