@@ -256,6 +256,8 @@ def test_other_errors_of_the_network_are_not_taken_for_want_of_memory(clip, regi
 
 def test_a_name_of_several_classes_is_ambiguous(clip):
     network = Fixed([0.0, 3.0, 1.0], classes=("run", "jump", "run"))
-    with pytest.raises(ValueError, match=r"target=run names several classes, \[0, 2\]: give one of these"):
+    with pytest.raises(
+        ValueError, match=r"target=run is the name of several classes, \[0, 2\]: give one of these"
+    ):
         ScoredClip(network, clip, "run")
     assert ScoredClip(network, clip, 2).target == 2
