@@ -103,7 +103,7 @@ REFUSED = [
     (["hydra/launcher=mine"], "hydra/launcher/mine: a part of hydra starts code"),
     (["method=nonesuch"], "Could not find 'method/nonesuch' Available options in 'method': broken center foreign"),
     (["method.nonesuch=1"], "full_key: method.nonesuch"),
-    (["name=a\nb"], "name must be a text in one line, without control characters"),
+    (["name=a\nb"], "name must be that of one folder"),
     (["net.trust_checkpoint=no"], "net.trust_checkpoint must be True or False, got 'no'"),
     (["metric.n_steps=nan"], "metric.n_steps must be a whole number >= 1, got nan"),
     (["videos=[]"], "videos must be a list of one or more ids"),

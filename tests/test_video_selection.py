@@ -33,7 +33,7 @@ class Oracle:
 
     def __call__(self, clips):
         right = clips.mean((1, 2, 3, 4))
-        return torch.stack([2 * right, 1 - right], 1)
+        return torch.stack([5 + 2 * right, 6 - right], 1)
 
 
 VIDEOS = [Video(str(n), n, 0) for n in range(40)]
