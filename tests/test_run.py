@@ -203,10 +203,9 @@ def test_videos_that_cannot_be_ids_are_refused(request_cell, videos, message):
         request(config, NAMES)
 
 
-def test_a_video_that_is_named_twice_is_explained_once(request_cell):
-    config = request_cell()
-    config["videos"] = ["shapes-0001", "shapes-0000", "shapes-0001"]
-    assert [video.id for video in request(config, NAMES).videos] == ["shapes-0001", "shapes-0000"]
+def test_a_video_that_is_named_twice_is_refused(request_cell):
+    with pytest.raises(RequestError, match=r"videos names 1 \(shapes-0001\) more than once; give each id once"):
+        run_cell(request_cell("videos=[shapes-0001,shapes-0001]"), *NAMES)
 
 
 def test_a_cell_cut_off_goes_on_and_ends_with_the_same_bytes(request_cell, tmp_path, monkeypatch, capsys):
