@@ -52,6 +52,15 @@ def test_something_else_that_is_typed_declares_nothing(typed):
         checked("net: {function: 'my_module:predict'}", typed)
 
 
+def test_a_file_of_that_name_makes_a_function_no_data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_module:predict").touch()
+    for key in ("function", "prepare", "pick"):
+        with pytest.raises(RequestError, match=f"net.{key}=my_module:predict runs code"):
+            checked(f"net: {{{key}: 'my_module:predict'}}")
+    checked("net: {model: 'my_module:predict'}")  # which is taken for that file
+
+
 def test_a_dictionary_that_is_typed_declares_what_is_in_it():
     checked("net: {_target_: my_module.Net, a: 1}", "net={_target_: my_module.Net, a: 1}")
     checked("net: {extra: {_target_: my_module.Net}}", "+net.extra={_target_:my_module.Net}")
@@ -79,7 +88,8 @@ def test_a_program_that_composes_by_itself_may_trust_what_it_likes():
 @pytest.mark.parametrize(
     "target",
     ["lavx.networks.python_path.load", "lavx.networks.checkpoints.read_checkpoint", "lavx.files.write_text",
-     "lavx.datasets.folder.Path", "lavx.commands.guarded", "lavx.experiments.trust.Code", "lavxevil.Net"],
+     "lavx.datasets.folder.Path", "lavx.commands.guarded", "lavx.experiments.trust.Code", "lavxevil.Net",
+     "lavx.methods.segmentation.cv2.VideoWriter", "lavx.datasets.kinetics400.csv.DictReader"],
 )  # fmt: skip
 def test_of_lavx_only_components_are_data(target):
     with pytest.raises(RequestError, match="runs code"):

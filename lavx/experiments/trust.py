@@ -116,7 +116,8 @@ def _own_codes(name: str, value: Any, key: str) -> Iterator[Code]:
         return
     if name == "_target_" and not _is_component(value):
         yield Code(key, value, value.rpartition(".")[0])
-    if name in _FUNCTIONS and (found := _FUNCTION.fullmatch(value)) and not Path(value).is_file():
+    is_file = name == "model" and Path(value).is_file()  # which is what net=torch takes it for
+    if name in _FUNCTIONS and not is_file and (found := _FUNCTION.fullmatch(value)):
         yield Code(key, value, found[1])
     if name == "type" and "." in value:
         yield Code(key, value, value.rpartition(".")[0])
@@ -131,8 +132,11 @@ def _is_component(target: str) -> bool:
         return False
     try:
         thing = getattr(importlib.import_module(found[1]), found[2])
+    except ModuleNotFoundError as error:
+        # It is no module of lavx; or a package that it needs is missing, which is for who builds it to say.
+        return not str(error.name).startswith("lavx")
     except (ImportError, AttributeError):
-        return True  # there is no such thing, which is for the one who builds it to say
+        return True  # likewise: there is no such class
     return str(getattr(thing, "__module__", "")).startswith("lavx.")
 
 
