@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from lavx import explanation_file as file
 from lavx import presets
 from lavx.clips import as_clip
-from lavx.diagnostics import Diagnostics, diagnose, notes
-from lavx.explainer import Control, Explainer, MethodResult
+from lavx.diagnostics import Diagnostics, diagnose, notes, sampling_error_in_words
+from lavx.explainer import Control, Explainer, MethodResult, estimated
 from lavx.game import BatchSizes, ScoredClip, Seeds
 from lavx.methods.behavior import Probability
 from lavx.methods.regions import flat_in_time, frames_per_region
@@ -90,6 +90,14 @@ class Explanation:
         return self.result.attribution
 
     @property
+    def std_error(self) -> NDArray[np.float64] | None:
+        """Standard error float64 (R,) of the attribution over draws of the coalitions.
+
+        None where all coalitions were scored (`result.is_exact`), or where the summary does not know it.
+        """
+        return self.result.std_error
+
+    @property
     def heatmap(self) -> NDArray[np.float32]:
         """Importance float32 (T, H, W) of each voxel."""
         return self.result.heatmap
@@ -131,9 +139,10 @@ class Explanation:
         if not result.n_samples:
             raise ValueError("this explanation keeps no coalitions: a control, or a file of lavx 0.1")
         summary.check_coalitions(result.coalitions)
-        attribution = summary(result.coalitions, result.scores, result.full, result.empty)
-        heatmap = result.regions.heatmap(torch.from_numpy(attribution)).cpu().numpy().astype(np.float32)
-        return replace(self, result=replace(result, attribution=attribution, heatmap=heatmap))
+        found = estimated(summary, result.coalitions, result.scores, result.full, result.empty)
+        spread = result.regions.heatmap(torch.from_numpy(found["attribution"]))
+        heatmap = spread.cpu().numpy().astype(np.float32)
+        return replace(self, result=replace(result, heatmap=heatmap, **found))
 
     def overlay(self, path: str | Path | None = None, visualization: Visualization | None = None) -> Frames | Path:
         """The heatmap over the frames.
@@ -202,8 +211,11 @@ class Explanation:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader must know of the diagnostics, in a few words each; often nothing."""
-        return notes(self.diagnostics, self.result.regions.n_regions)
+        """What a reader must know of the sampling error and the diagnostics, in a few words each."""
+        return (
+            *sampling_error_in_words(self.result),
+            *notes(self.diagnostics, self.result.regions.n_regions),
+        )
 
     def _caption(self) -> Any:
         from lavx.drawing.panel import Caption

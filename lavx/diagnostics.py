@@ -9,6 +9,7 @@ import numpy as np
 from lavx.explainer import Control, Explainer, MethodResult
 from lavx.game import ScoredClip, ScoreError
 from lavx.methods.regions import frames_per_region
+from lavx.methods.significance import retest_correlation, significant
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,8 @@ def diagnose(
         where that was not looked at. `attribution_noise`: what that makes of the attribution, root mean square, as
         a share of the attribution's standard deviation; None where unknown. `frames_per_region`: in how many
         frames a region is, in the mean. `n_segments`: the regions asked for; None where no number is.
+        `estimated_retest_correlation` and `regions_beyond_noise`: see `lavx.methods.significance`; and what the
+        sampling and the summary have to say, by name.
     """
     if check_noise is None:
         check_noise = clip.stopwatch.seconds["inference"] / max(1, clip.n_passes) < SLOW
@@ -47,10 +50,42 @@ def diagnose(
         else _attribution_noise(clip, method, result, score_noise),
         "frames_per_region": frames_per_region(result.regions),
         "n_segments": getattr(getattr(method, "segmentation", None), "n_segments", None),
+        **sampling_error(result),
+        **result.more,
     }
     if _is_noisy(found):
         log.warning("%s", noise_in_words(found))
     return found
+
+
+def sampling_error(result: MethodResult) -> Diagnostics:
+    """What the draw of the coalitions leaves open: see `lavx.methods.significance`.
+
+    `estimated_retest_correlation` is 1 where all coalitions were scored; both are None where nobody knows.
+    """
+    if result.is_exact:
+        return {"estimated_retest_correlation": 1.0, "regions_beyond_noise": None}
+    if result.neutral_std_error is None:
+        return {"estimated_retest_correlation": None, "regions_beyond_noise": None}
+    beyond = significant(result.attribution, result.neutral_std_error, against=result.neutral)
+    return {
+        "estimated_retest_correlation": retest_correlation(result.attribution, result.neutral_std_error),
+        "regions_beyond_noise": float(beyond.sum()),
+    }
+
+
+def sampling_error_in_words(result: MethodResult) -> tuple[str, ...]:
+    """What the draw of the coalitions leaves open, in a few words; nothing where nobody knows."""
+    if result.is_exact:
+        return ("exact",)
+    found = sampling_error(result)
+    beyond, correlation = found["regions_beyond_noise"], found["estimated_retest_correlation"]
+    if beyond is None or correlation is None:
+        return ()
+    return (
+        f"{beyond:.0f} of {result.regions.n_regions} regions beyond noise; "
+        f"estimated retest correlation {correlation:.2f}",
+    )
 
 
 def _score_noise(clip: ScoredClip, method: Explainer | Control) -> float | None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lavx.checks import three, whole
 from lavx.game import ScoredClip
@@ -21,6 +22,8 @@ from lavx.types import (
     Attribution,
     Behavior,
     Coalitions,
+    Estimate,
+    Estimating,
     Heatmap,
     Kept,
     Regions,
@@ -71,6 +74,16 @@ class MethodResult:
         scores: float64 (S,) of the coalitions.
         full: score of the clip.
         empty: score of the baseline, everything removed.
+        std_error: float64 (R,), standard error of the attribution over draws of the coalitions; None where nothing
+            was drawn (see `is_exact`), or where the summary does not know it.
+        neutral: the attribution of a region without effect: 0, or for means the mean score.
+        neutral_std_error: float64 (R,), standard error of attribution - neutral; None like `std_error`.
+        influence: float64 (U, R), how far each independent draw moves the attribution: the standard error of
+            any weighted sum of it, `attribution @ w`, is the root of the sum of `(influence @ w) ** 2`. Not
+            stored in files.
+        outputs: float32 (S, K), the classifier's outputs for each coalition; None where they were not kept.
+        empty_outputs: float32 (K,), those for the baseline.
+        more: further numbers of the sampling and the summary, by name.
     """
 
     attribution: Attribution
@@ -80,11 +93,53 @@ class MethodResult:
     scores: Scores
     full: float
     empty: float
+    std_error: NDArray[np.float64] | None = None
+    neutral: float = 0.0
+    neutral_std_error: NDArray[np.float64] | None = None
+    influence: NDArray[np.float64] | None = None
+    outputs: NDArray[np.float32] | None = None
+    empty_outputs: NDArray[np.float32] | None = None
+    more: dict[str, float | None] = field(default_factory=dict)
 
     @property
     def n_samples(self) -> int:
         """Coalitions scored."""
         return len(self.coalitions)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether all coalitions that the method stands for were scored: another draw would say the same."""
+        return self.n_samples > 0 and not self.coalitions.drawn.any()
+
+
+def estimated(
+    summary: Summary, coalitions: Coalitions, scores: Scores, full: float, empty: float
+) -> dict[str, Any]:
+    """The fields of a `MethodResult` that a summary decides, by name.
+
+    Those are `attribution`, `std_error`, `neutral`, `neutral_std_error`, `influence` and `more`. A summary that is
+    no `lavx.types.Estimating` may offer `std_error(coalitions, scores, full, empty) -> (R,) | None`.
+    """
+    if isinstance(summary, Estimating):
+        found = summary.estimate(coalitions, scores, full, empty)
+    else:
+        found = Estimate(summary(coalitions, scores, full, empty))
+    std_error = neutral_std_error = None
+    if found.influence is not None:
+        effect = found.influence
+        if found.neutral_influence is not None:
+            effect = effect - found.neutral_influence[:, None]
+        std_error, neutral_std_error = (np.sqrt((moves**2).sum(axis=0)) for moves in (found.influence, effect))
+    elif hasattr(summary, "std_error") and coalitions.drawn.any():
+        std_error = neutral_std_error = summary.std_error(coalitions, scores, full, empty)
+    return {
+        "attribution": found.attribution,
+        "std_error": std_error,
+        "neutral": found.neutral,
+        "neutral_std_error": neutral_std_error,
+        "influence": found.influence,
+        "more": found.more,
+    }
 
 
 def _untimed(stage: str) -> AbstractContextManager[None]:
@@ -180,13 +235,23 @@ class Explainer:
         """
         regions = clip.segment(self.segmentation)
         self._say_what_time_is_worth(regions)
-        game = clip.game(regions, self.removal, self.behavior)
+        game = clip.game(regions, self.removal, self.behavior, keep_outputs=True)
         rng = clip.seeds.numpy("sampling")
         coalitions, scores = play(game, self.selection, self.sampling, self.summary, rng, clip.stopwatch)
         with clip.stopwatch("summary"):
-            attribution = self.summary(coalitions, scores, game.full, game.empty)
-            heatmap = clip.heatmap(regions, attribution)
-        return MethodResult(attribution, heatmap, regions, coalitions, scores, game.full, game.empty)
+            found = estimated(self.summary, coalitions, scores, game.full, game.empty)
+            heatmap = clip.heatmap(regions, found["attribution"])
+        return MethodResult(
+            heatmap=heatmap,
+            regions=regions,
+            coalitions=coalitions,
+            scores=scores,
+            full=game.full,
+            empty=game.empty,
+            outputs=game.outputs,
+            empty_outputs=game.empty_outputs,
+            **found,
+        )
 
     def _say_what_time_is_worth(self, regions: Regions) -> None:
         """Log, once, that regions span nearly all frames, so that attributions say nothing of time."""

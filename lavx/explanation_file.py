@@ -21,6 +21,7 @@ from lavx.types import Coalitions, Geometry, Regions
 VERSION = 2
 _FIRST = ("attribution", "heatmap", "target", "probabilities", "full", "empty")  # in every version
 _REGIONS = "regions_"
+_OPTIONAL = ("std_error", "neutral_std_error", "empty_outputs")
 
 
 def result_arrays(result: MethodResult) -> dict[str, Any]:
@@ -33,7 +34,11 @@ def result_arrays(result: MethodResult) -> dict[str, Any]:
         "n_samples": result.n_samples,
         "coalitions": np.packbits(result.coalitions.kept, axis=1),
         "coalition_weights": result.coalitions.weights,
+        "coalition_units": result.coalitions.units,
         "scores": result.scores,
+        "neutral": result.neutral,
+        **{name: getattr(result, name) for name in _OPTIONAL if getattr(result, name) is not None},
+        **({} if result.outputs is None else {"coalition_outputs": result.outputs}),
         **{f"{_REGIONS}{name}": array for name, array in result.regions.arrays().items()},
     }
 
@@ -44,13 +49,25 @@ def read_result(arrays: dict[str, NDArray[Any]]) -> MethodResult:
     n_regions = len(attribution)
     kept = np.zeros((0, n_regions), dtype=bool)
     weights = scores = np.zeros(0)
+    units = arrays.get("coalition_units")
     if "coalitions" in arrays:
         kept = np.unpackbits(arrays["coalitions"], axis=1, count=n_regions).astype(bool)
         weights, scores = arrays["coalition_weights"], arrays["scores"]
     regions = _read_regions(heatmap.shape, arrays, n_regions)
-    coalitions = Coalitions(kept, weights)
+    coalitions = Coalitions(kept, weights) if units is None else Coalitions(kept, weights, units)
     return MethodResult(
-        attribution, heatmap, regions, coalitions, scores, float(arrays["full"]), float(arrays["empty"])
+        attribution,
+        heatmap,
+        regions,
+        coalitions,
+        scores,
+        float(arrays["full"]),
+        float(arrays["empty"]),
+        std_error=arrays.get("std_error"),
+        neutral=float(arrays.get("neutral", np.zeros(()))),
+        neutral_std_error=arrays.get("neutral_std_error"),
+        outputs=arrays.get("coalition_outputs"),
+        empty_outputs=arrays.get("empty_outputs"),
     )
 
 

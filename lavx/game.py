@@ -45,6 +45,7 @@ from lavx.types import (
     Heatmap,
     Kept,
     OutputKind,
+    Outputs,
     Progress,
     Regions,
     Removal,
@@ -181,8 +182,11 @@ class ScoreStore(Protocol):
     def get(self, key: str) -> Scores:
         """The scores kept so far (n,) under a key, in order; none where nothing was kept."""
 
-    def add(self, key: str, scores: Scores) -> None:
-        """Keep the scores that come next under a key."""
+    def outputs(self, key: str) -> Outputs:
+        """The classifier's outputs float32 (m, K) kept so far under a key, in order; (0, 0) where none were."""
+
+    def add(self, key: str, scores: Scores, outputs: Outputs | None = None) -> None:
+        """Keep the scores that come next under a key, and the outputs (n, K) that they are of."""
 
 
 Segmenter = Callable[[Segmentation, Frames, np.random.Generator], tuple[Regions, float]]
@@ -368,6 +372,7 @@ class ScoredClip:
         stage: str = "explanation",
         stream: str = "removal",
         with_baseline: bool = True,
+        keep_outputs: bool = False,
     ) -> ClipGame:
         """The game of removing regions.
 
@@ -378,11 +383,12 @@ class ScoredClip:
             stage: what the progress says.
             stream: names the removal's random stream.
             with_baseline: whether the first batch scores the baseline too; else it is scored when asked for.
+            keep_outputs: whether to keep the outputs of all classes, for other targets.
         """
         with self.stopwatch("perturbation"), torch.no_grad():
             regions = regions.to(self.device)
             fill = removal.prepare(self.tensor, regions, self.seeds.torch(stream))
-        return ClipGame(self, regions, fill, behavior, stage, with_baseline)
+        return ClipGame(self, regions, fill, behavior, stage, with_baseline, keep_outputs)
 
     def heatmap(self, regions: Regions, attribution: Attribution) -> Heatmap:
         """The attribution (R,) of each voxel: float32 (T, H, W)."""
@@ -390,15 +396,22 @@ class ScoredClip:
         spread = regions.heatmap(torch.from_numpy(attribution).to(self.device))
         return spread.cpu().numpy().astype(np.float32)
 
-    def _scores(self, kept: Kept, regions: Regions, fill: Fill, behavior: Behavior, stage: str) -> Scores:
-        """Score coalitions bool (S, R) in batches: float64 (S,)."""
+    def _scores(
+        self, kept: Kept, regions: Regions, fill: Fill, behavior: Behavior, stage: str, keep_outputs: bool = False
+    ) -> tuple[Scores, Outputs | None]:
+        """Score coalitions bool (S, R) in batches: float64 (S,), and the outputs (S, K) where they are kept."""
         coalitions = torch.from_numpy(np.ascontiguousarray(kept)).to(self.device)
         # One block from the start: small tensors left between the batches' large ones would keep the heap from
         # being used again, and memory would grow with the samples.
         scores = torch.empty(len(coalitions), dtype=torch.float64, device=self.device)
+        outputs = torch.empty(len(scores), len(self.outputs)) if keep_outputs else None
         key, start = self._key(stage, kept), 0
         if self._store is not None:
             before = self._store.get(key)[: len(scores)]
+            if outputs is not None:
+                rows = self._store.outputs(key)[: len(before)]
+                before = before[: len(rows)]
+                outputs[: len(rows)] = torch.from_numpy(rows.reshape(len(rows), outputs.shape[1]))
             scores[: len(before)] = torch.from_numpy(before)
             start = len(before)
         advance = self.progress(stage, len(coalitions) - start)
@@ -408,17 +421,21 @@ class ScoredClip:
                 with self.stopwatch("perturbation"):
                     clips = fill(regions.masks(coalitions[start : start + size]))
                 with self.stopwatch("inference"):
-                    done = behavior(self._forward(clips), self.target, self.kind)
+                    rows_now = self._forward(clips)
+                    done = behavior(rows_now, self.target, self.kind)
                     scores[start : start + len(clips)] = done
+                    if outputs is not None:
+                        outputs[start : start + len(clips)] = rows_now
             except RuntimeError as error:
                 self.batches.halve(self.shape, error)
                 continue
             if self._store is not None:
-                self._store.add(key, done.double().cpu().numpy())
+                kept_rows = () if outputs is None else (outputs[start : start + len(clips)].numpy(),)
+                self._store.add(key, done.double().cpu().numpy(), *kept_rows)
             start += len(clips)
             advance(len(clips))
             del clips
-        return self._finite(scores.cpu().numpy())
+        return self._finite(scores.cpu().numpy()), None if outputs is None else outputs.numpy()
 
     def _key(self, stage: str, kept: Kept) -> str:
         if self._store is None:
@@ -451,12 +468,28 @@ class ClipGame:
         behavior: Behavior,
         stage: str,
         with_baseline: bool = True,
+        keep_outputs: bool = False,
     ) -> None:
         self.regions = regions
         self.full = clip.score(behavior)
         self._clip, self._fill, self._behavior, self._stage = clip, fill, behavior, stage
         self._empty: float | None = None
         self._with_baseline = with_baseline
+        self._keep_outputs = keep_outputs
+        self._outputs: list[Outputs] = []
+        self._empty_outputs: Outputs | None = None
+
+    @property
+    def outputs(self) -> Outputs | None:
+        """The classifier's outputs float32 (S, K) of all coalitions played, in order; None where not kept."""
+        if not self._keep_outputs:
+            return None
+        return np.concatenate(self._outputs) if self._outputs else None
+
+    @property
+    def empty_outputs(self) -> Outputs | None:
+        """The classifier's outputs float32 (K,) of the baseline; None where not kept."""
+        return self._empty_outputs
 
     @property
     def n_regions(self) -> int:
@@ -467,8 +500,13 @@ class ClipGame:
     def empty(self) -> float:
         """The score of the baseline, everything removed."""
         if self._empty is None:
-            self._empty = float(self._play(_none(self.n_regions))[0])
+            self._set_empty(*self._play(_none(self.n_regions)))
+        assert self._empty is not None
         return self._empty
+
+    def _set_empty(self, scores: Scores, outputs: Outputs | None) -> None:
+        self._empty = float(scores[0])
+        self._empty_outputs = None if outputs is None else outputs[0]
 
     def __call__(self, coalitions: Kept) -> Scores:
         """Score coalitions.
@@ -484,15 +522,21 @@ class ClipGame:
         """
         check_coalitions(coalitions, self.n_regions)
         if self._empty is not None or not self._with_baseline:
-            return self._play(coalitions)
-        # The baseline goes along with the first batch instead of taking a forward pass of its own.
-        scores = self._play(np.concatenate([_none(self.n_regions), coalitions]))
-        self._empty = float(scores[0])
-        return scores[1:]
+            scores, outputs = self._play(coalitions)
+        else:
+            # The baseline goes along with the first batch instead of taking a forward pass of its own.
+            scores, outputs = self._play(np.concatenate([_none(self.n_regions), coalitions]))
+            self._set_empty(scores, outputs)
+            scores, outputs = scores[1:], None if outputs is None else outputs[1:]
+        if outputs is not None:
+            self._outputs.append(outputs)
+        return scores
 
-    def _play(self, coalitions: Kept) -> Scores:
+    def _play(self, coalitions: Kept) -> tuple[Scores, Outputs | None]:
         with torch.no_grad():
-            return self._clip._scores(coalitions, self.regions, self._fill, self._behavior, self._stage)
+            return self._clip._scores(
+                coalitions, self.regions, self._fill, self._behavior, self._stage, self._keep_outputs
+            )
 
 
 def _none(n_regions: int) -> Kept:

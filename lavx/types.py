@@ -7,7 +7,7 @@ K classes.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
 
@@ -26,6 +26,9 @@ Kept = NDArray[np.bool_]
 
 Scores = NDArray[np.float64]
 """Scores (S,) of the target, one a coalition; larger = more of the target."""
+
+Outputs = NDArray[np.float32]
+"""A classifier's outputs (S, K) for coalitions, all classes of them."""
 
 Attribution = NDArray[np.float64]
 """Importance (R,) of each region; larger = more important for the target."""
@@ -167,21 +170,37 @@ class Coalitions:
         kept: bool (S, R), True = region kept.
         weights: float64 (S,), > 0. For kind "shapley" the share of the Shapley kernel's mass that the row
             stands for, of the rows of one round together 1; otherwise ones.
+        units: int64 (S,), which of the independent draws a row belongs to: a pair of complements is one unit, so
+            is a permutation with its reverse. -1 for rows that are there whatever is drawn, because all of
+            their kind are listed: they contribute no sampling error. None for a unit of its own for each row.
 
     Raises:
-        ValueError: if the shapes do not fit or a weight is not a positive number.
+        ValueError: if the shapes do not fit, a weight is not a positive number or a unit is below -1.
     """
 
     kept: Kept
     weights: NDArray[np.float64]
+    units: NDArray[np.int64] = None  # type: ignore[assignment]  # __post_init__ replaces it
 
     def __post_init__(self) -> None:
+        if self.units is None:
+            object.__setattr__(self, "units", np.arange(len(self.kept)))
         if self.kept.ndim != 2 or self.kept.dtype != np.bool_:
             raise ValueError(f"kept must be bool (S, R), got {self.kept.dtype} {self.kept.shape}")
         if self.weights.shape != self.kept.shape[:1]:
             raise ValueError(f"weights must be ({len(self.kept)},), one a row, got {self.weights.shape}")
         if not (np.isfinite(self.weights) & (self.weights > 0)).all():
             raise ValueError("weights must be positive numbers, one a row")
+        if self.units.shape != self.weights.shape or self.units.dtype.kind != "i" or (self.units < -1).any():
+            raise ValueError(
+                f"units must be ({len(self.kept)},) whole numbers >= -1, one a row, got {self.units.dtype} "
+                f"{self.units.shape}"
+            )
+
+    @property
+    def drawn(self) -> NDArray[np.bool_]:
+        """Which rows (S,) were drawn at random; the others are listed in full."""
+        return self.units >= 0
 
     def __len__(self) -> int:
         return len(self.kept)
@@ -192,7 +211,13 @@ class Coalitions:
         if len(rounds) == 1:
             return rounds[0]
         weights = [part.weights * (len(part) / part.weights.sum()) for part in rounds if len(part)]
-        return Coalitions(np.concatenate([part.kept for part in rounds]), np.concatenate(weights))
+        units, next_unit = [], 0
+        for part in rounds:
+            units.append(np.where(part.drawn, part.units + next_unit, -1))
+            next_unit += int(part.units.max(initial=-1)) + 1
+        return Coalitions(
+            np.concatenate([part.kept for part in rounds]), np.concatenate(weights), np.concatenate(units)
+        )
 
 
 class Segmentation(Protocol):
@@ -283,6 +308,35 @@ class Summary(Protocol):
 
     def __call__(self, coalitions: Coalitions, scores: Scores, full: float, empty: float) -> Attribution:
         """Attribution (R,) from the scores (S,) of the coalitions, of the clip and of the baseline."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An attribution with what the draw of the coalitions leaves open of it.
+
+    Attributes:
+        attribution: float64 (R,).
+        influence: float64 (U, R), how far each of the U units moves the attribution; the covariance of the
+            attribution over draws is `influence.T @ influence`. None where nothing was drawn.
+        neutral: the attribution of a region without any effect on the score.
+        neutral_influence: float64 (U,), how far each unit moves `neutral`; None where it is fixed.
+        more: further numbers worth storing, by name.
+    """
+
+    attribution: Attribution
+    influence: NDArray[np.float64] | None = None
+    neutral: float = 0.0
+    neutral_influence: NDArray[np.float64] | None = None
+    more: dict[str, float | None] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Estimating(Summary, Protocol):
+    """A summary that knows how far its attributions are from those of all coalitions."""
+
+    def estimate(self, coalitions: Coalitions, scores: Scores, full: float, empty: float) -> Estimate:
+        """The attribution that the summary gives, with the influence of each unit."""
+        ...
 
 
 class Visualization(Protocol):

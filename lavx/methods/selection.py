@@ -28,8 +28,14 @@ _MOST_COALITIONS = 2**_MOST_REGIONS
 _MOST_REDRAWS = 100  # of repeated rows; each is expected to resolve at least half of them
 
 
-def _equally(kept: Kept) -> Coalitions:
-    return Coalitions(kept, np.ones(len(kept)))
+def _equally(kept: Kept, units: NDArray[np.int64] | None = None) -> Coalitions:
+    """Coalitions that weigh the same; a unit each where no units are given."""
+    return Coalitions(kept, np.ones(len(kept)), np.arange(len(kept)) if units is None else units)
+
+
+def _listed(kept: Kept) -> NDArray[np.int64]:
+    """The units of coalitions that are there whatever is drawn."""
+    return np.full(len(kept), -1)
 
 
 def _subsets(n: int, size: int) -> Kept:
@@ -54,7 +60,8 @@ class LeaveOneOut:
 
     def enumerate(self, n_regions: int) -> Coalitions:
         """All R coalitions, in the order of the regions."""
-        return _equally(~np.eye(checks.whole("n_regions", n_regions), dtype=bool))
+        kept = ~np.eye(checks.whole("n_regions", n_regions), dtype=bool)
+        return _equally(kept, _listed(kept))
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,8 @@ class OnlyOne:
 
     def enumerate(self, n_regions: int) -> Coalitions:
         """All R coalitions, in the order of the regions."""
-        return _equally(np.eye(checks.whole("n_regions", n_regions), dtype=bool))
+        kept = np.eye(checks.whole("n_regions", n_regions), dtype=bool)
+        return _equally(kept, _listed(kept))
 
 
 @dataclass(frozen=True)
@@ -125,7 +133,8 @@ class ExactlyK:
                 f"ExactlyK has more than {_MOST_COALITIONS} ways to keep {k} of {n_regions} regions: draw some of "
                 f"them with Budget"
             )
-        return _equally(_subsets(n_regions, k))
+        kept = _subsets(n_regions, k)
+        return _equally(kept, _listed(kept))
 
     def draw(self, n_regions: int, n_samples: int, rng: np.random.Generator) -> Coalitions:
         """Draw `n_samples` coalitions, independently of each other."""
@@ -210,7 +219,12 @@ class ShapleyKernel:
         # how the mass lies within those sizes, and all weights together are 1.
         weights *= masses[done:].sum() / masses.sum() / weights.sum()
         whole_weights = whole.weights * (masses[:done].sum() / masses.sum())
-        return Coalitions(np.concatenate([whole.kept, drawn]), np.concatenate([whole_weights, weights]))
+        units = np.arange(len(drawn)) // (2 if self.paired else 1)
+        return Coalitions(
+            np.concatenate([whole.kept, drawn]),
+            np.concatenate([whole_weights, weights]),
+            np.concatenate([whole.units, units]),
+        )
 
     def _shares(self, n_regions: int, masses: NDArray[np.float64]) -> NDArray[np.float64]:
         """How the budget is spread over the sizes 1 to R // 2, up to a factor."""
@@ -292,7 +306,7 @@ def _of_whole_sizes(n_regions: int, last: int) -> Coalitions:
     weights = np.concatenate(
         [np.empty(0), *(np.full(len(r), m / len(r)) for r, m in zip(rows, masses, strict=True))]
     )
-    return Coalitions(kept, weights / weights.sum() if len(weights) else weights)
+    return Coalitions(kept, weights / weights.sum() if len(weights) else weights, _listed(kept))
 
 
 def _with_complements(n_regions: int, size: int) -> Kept:
@@ -408,7 +422,8 @@ class Permutation:
                 f"{n_regions} regions have {n_regions}! permutations, and at most {_MOST_PERMUTED} regions can be "
                 f"enumerated: draw some of them with Budget"
             )
-        return _prefixes(np.array(list(itertools.permutations(range(n_regions)))))
+        every = _prefixes(np.array(list(itertools.permutations(range(n_regions)))))
+        return _equally(every, _listed(every))
 
     def draw(self, n_regions: int, n_samples: int, rng: np.random.Generator) -> Coalitions:
         """Draw as many whole permutations as `n_samples` rows hold."""
@@ -424,11 +439,12 @@ class Permutation:
         places = rng.permuted(np.tile(np.arange(n_regions), (n_drawn, 1)), axis=1)
         if self.antithetic:
             places = np.stack([places, n_regions - 1 - places], axis=1).reshape(-1, n_regions)[:count]
-        return _prefixes(places)
+        units = np.repeat(np.arange(count) // (2 if self.antithetic else 1), n_regions - 1)
+        return _equally(_prefixes(places), units)
 
 
-def _prefixes(places: NDArray[np.int64]) -> Coalitions:
+def _prefixes(places: NDArray[np.int64]) -> Kept:
     """The rows of permutations given by the place of each region, (P, R)."""
     n_regions = places.shape[1]
     kept = places[:, None, :] < np.arange(1, n_regions)[None, :, None]
-    return _equally(kept.reshape(-1, n_regions))
+    return kept.reshape(-1, n_regions)

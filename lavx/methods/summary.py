@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from lavx import checks
-from lavx.types import Attribution, Coalitions, Kept, Scores, Selection
+from lavx.types import Attribution, Coalitions, Estimate, Kept, Scores, Selection
 
 # No direction of the regression counts as better known than this part of what all coalitions tell of it. With
 # fewer than about five samples a region the weakest ones are mostly noise: at two a region the error of plain
@@ -56,6 +56,38 @@ def _check_similarity(coalitions: Coalitions, kernel_width: float) -> None:
             f"with kernel_width={kernel_width} every coalition is so unlike the clip that its weight is 0: raise "
             f"kernel_width (0.25 is usual), or keep more regions a sample"
         )
+
+
+def _by_unit(coalitions: Coalitions, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum of the rows (S, ...) of each unit that was drawn: (U, ...)."""
+    units, rows = coalitions.units[coalitions.drawn], rows[coalitions.drawn]
+    if not len(units):
+        return rows
+    order = np.argsort(units, kind="stable")
+    starts = np.flatnonzero(np.diff(units[order], prepend=-1))
+    return rows if len(starts) == len(rows) else np.add.reduceat(rows[order], starts, axis=0)
+
+
+def _mean_estimate(coalitions: Coalitions, scores: Scores, weights: NDArray[np.float64]) -> Estimate:
+    """Weighted means of the scores where a region is kept, and what leaving out a unit makes of them.
+
+    That is the jackknife over units. A region without effect has the mean of all scores.
+    """
+    kept = coalitions.kept.astype(np.float64)
+    total = weights @ kept
+    attribution = (weights * scores) @ kept / total
+    neutral = float(weights @ scores / weights.sum())
+    if not coalitions.drawn.any():
+        return Estimate(attribution, None, neutral)
+    own = _by_unit(coalitions, kept * weights[:, None])
+    moves = _by_unit(coalitions, kept * (weights * scores)[:, None]) - attribution * own
+    rest = total - own
+    unknown = rest <= _NO_WEIGHT * total  # no other unit keeps the region
+    influence = np.where(unknown, np.inf, moves / np.where(unknown, 1.0, rest))
+    own_weight = _by_unit(coalitions, weights)
+    of_mean = (_by_unit(coalitions, weights * scores) - neutral * own_weight) / (weights.sum() - own_weight)
+    factor = math.sqrt(max(0, len(own) - 1) / len(own))
+    return Estimate(attribution, factor * influence, neutral, factor * of_mean)
 
 
 def _some(regions: NDArray[np.int64]) -> str:
@@ -202,6 +234,12 @@ class MeanWhenKept:
         _check_kept(coalitions)
         return (coalitions.weights * scores) @ coalitions.kept / (coalitions.weights @ coalitions.kept)
 
+    def estimate(self, coalitions: Coalitions, scores: Scores, full: float, empty: float) -> Estimate:
+        """The same with its sampling error; neutral is the mean score."""
+        scores = _checked(coalitions, scores, full, empty)
+        _check_kept(coalitions)
+        return _mean_estimate(coalitions, scores, coalitions.weights)
+
 
 @dataclass(frozen=True)
 class WeightedMean:
@@ -232,6 +270,14 @@ class WeightedMean:
         self.check_coalitions(coalitions)
         weights = coalitions.weights * _similarity(coalitions.kept, self.kernel_width)
         return (weights * scores) @ coalitions.kept / (weights @ coalitions.kept)
+
+    def estimate(self, coalitions: Coalitions, scores: Scores, full: float, empty: float) -> Estimate:
+        """The same with its sampling error; neutral is the mean score, so weighted."""
+        scores = _checked(coalitions, scores, full, empty)
+        self.check_coalitions(coalitions)
+        return _mean_estimate(
+            coalitions, scores, coalitions.weights * _similarity(coalitions.kept, self.kernel_width)
+        )
 
 
 def _check_one_by_one(summary: object, selection: Selection) -> None:
