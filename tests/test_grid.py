@@ -12,11 +12,15 @@ import pytest
 from command import run_lavx
 from filelock import FileLock
 from hydra import compose, initialize_config_module
+from hydra.errors import HydraException
+from hydra.utils import instantiate as hydra_instantiate
 from outputs_tree import make_record
 
+from lavx import commands
 from lavx.commands.status import show
+from lavx.commands.sweep import Gather, _plan
 from lavx.errors import RequestError
-from lavx.experiments import status, workers
+from lavx.experiments import job_statuses, status, workers
 from lavx.experiments.compose import settings
 from lavx.experiments.record import VideoRecord
 from lavx.experiments.run import request
@@ -208,34 +212,91 @@ def lavx(environment, tmp_path):
     return functools.partial(run_lavx, folder=tmp_path, environment=environment, timeout=600)
 
 
-@pytest.mark.parametrize("name, n_cells", [("paper", 36), ("shapes", 18), ("smoke", 4)])
-def test_the_experiments_plan_their_cells_and_the_command_line_narrows_them(name, n_cells):
+@pytest.fixture
+def multirun():
+    """Composes the configuration of a sweep, as Hydra does when one begins."""
     from hydra._internal.hydra import Hydra
     from hydra._internal.utils import create_config_search_path
     from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
-
-    from lavx.commands import sweep
 
     GlobalHydra.instance().clear()
     hydra = Hydra.create_main_hydra2("lavx", create_config_search_path("pkg://lavx.conf"))
-    try:
 
-        def plan(*overrides):
-            config = hydra.compose_config("run", [f"+experiment={name}", *overrides], run_mode=RunMode.MULTIRUN)
-            assert config.hydra.mode == RunMode.MULTIRUN
-            return sweep._plan(config)
+    def compose_sweep(command, *overrides):
+        return hydra.compose_config(command, list(overrides), run_mode=RunMode.MULTIRUN)
 
-        planned, n_videos = plan()
-        assert len(set(planned)) == n_cells
-        assert {root for root, _ in planned} == {Path("outputs") / name}
-        assert set(n_videos) == {1 if name == "smoke" else 30}
-        planned, n_videos = plan("dataset=shapes", "net=tpn", "method=rise,loco", "n_videos=2", "name=mine")
-        assert planned == [(Path("outputs/mine"), ("shapes", "tpn", m)) for m in ("rise", "loco")]
-        assert n_videos == [2, 2]
-        assert plan("net=tpn,nonesuch") == ([], [])
-    finally:
-        GlobalHydra.instance().clear()
+    yield compose_sweep
+    GlobalHydra.instance().clear()
+    HydraConfig.instance().cfg = None
+
+
+@pytest.mark.parametrize("name, n_cells", [("paper", 36), ("shapes", 18), ("smoke", 4)])
+def test_the_experiments_plan_their_cells_and_the_command_line_narrows_them(multirun, name, n_cells):
+    def plan(*overrides):
+        config = multirun("run", f"+experiment={name}", *overrides)
+        assert str(config.hydra.mode) == "RunMode.MULTIRUN"
+        return _plan(config)
+
+    planned, n_videos = plan()
+    assert len(set(planned)) == n_cells
+    assert {root for root, _ in planned} == {Path("outputs") / name}
+    assert set(n_videos) == {1 if name == "smoke" else 30}
+    planned, n_videos = plan("dataset=shapes", "net=tpn", "method=rise,loco", "n_videos=2", "name=mine")
+    assert planned == [(Path("outputs/mine"), ("shapes", "tpn", m)) for m in ("rise", "loco")]
+    assert n_videos == [2, 2]
+    with pytest.raises(HydraException):
+        plan("net=tpn,nonesuch")
+
+
+@pytest.mark.parametrize(
+    "overrides, roots",
+    [
+        (["outputs='my out'"], ["my out/default"]),
+        (['outputs="it\'s, (here)"', "name='a=b'"], ["it's, (here)/a=b"]),
+        (["outputs=a\\,b"], ["a,b/default"]),
+        (["name='x, y',z"], ["outputs/x, y", "outputs/z"]),
+        (["outputs='$HOME'", "name='\u00e9'"], ["$HOME/\u00e9"]),
+        (["outputs=${oc.env:LAVX_TEST_ROOT}/x", "name=s${seed}", "seed=1,2"], ["/r t/x/s1", "/r t/x/s2"]),
+    ],
+)
+def test_a_sweep_is_planned_where_its_jobs_write_whatever_the_folders_are_called(
+    multirun, monkeypatch, overrides, roots
+):
+    monkeypatch.setenv("LAVX_TEST_ROOT", "/r t")
+    config = multirun("run", "method=rise,lime", *overrides)
+    planned, _ = _plan(config)
+    assert set(planned) == {(Path(r), ("shapes", "tpn", m)) for r in roots for m in ("rise", "lime")}
+    assert Path(config.hydra.sweep.dir) == Path(roots[0])  # multirun.yaml lies there too
+
+
+@pytest.mark.parametrize("command", ["explain", "evaluate", "train"])
+def test_jobs_tell_their_exit_statuses_in_the_folder_they_write_to(multirun, monkeypatch, tmp_path, command):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(commands, "statuses", [])
+    config = multirun(command, "outputs='my, out'", "name=a,b", "net=tpn,tanet")
+    (callback,) = config.hydra.callbacks.values()
+    with commands.gathering():
+        hydra_instantiate(callback).on_multirun_start(config)
+        place = Path(config.hydra.sweep.dir)
+        assert place.is_relative_to("my, out/a") and [p.name[:7] for p in place.iterdir()] == [".sweep-"]
+        assert [p.name for p in tmp_path.iterdir()] == ["my, out"]
+        job_statuses.tell(1)
+        job_statuses.tell(0)
+    assert sorted(commands.statuses) == [0, 1] and not list(place.iterdir())
+    job_statuses.tell(2)  # after the sweep
+    with commands.gathering():
+        pass
+    assert sorted(commands.statuses) == [0, 1]
+
+
+def test_a_sweep_that_cannot_write_says_so(multirun, capsys):
+    config = multirun("train", "outputs=/proc/nothing", "seed=1,2")
+    with pytest.raises(SystemExit) as stop:
+        Gather().on_multirun_start(config)
+    assert stop.value.code == 2
+    assert "lavx: cannot write to /proc/nothing/default (" in capsys.readouterr().err
 
 
 TINY = ("dataset=shapes", "net=tpn", "metric.n_steps=3", "n_videos=1")
@@ -261,6 +322,14 @@ def test_a_failing_cell_is_told_and_the_others_go_on_and_the_same_command_does_w
         "multirun.yaml",
         ".segmentations",
     }
+
+
+def test_a_sweep_into_folders_with_odd_names(lavx, tmp_path):
+    done = lavx("run", "-m", "method=univariate,loco", "outputs='my, out'", 'name="it\'s",b', *TINY)
+    assert done.returncode == 0, done.stderr
+    assert "4 cells: 4 done" in done.stdout
+    assert {p.name for p in tmp_path.iterdir()} == {"my, out"}
+    assert {p.name for p in (tmp_path / "my, out").iterdir()} == {"it's", "b"}
 
 
 def test_a_sweep_that_cannot_be_done_at_all_exits_with_2_and_a_refused_one_leaves_nothing(lavx, tmp_path):

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from lavx import stopping
 from lavx.errors import RequestError
+from lavx.experiments import job_statuses
 from lavx.files import why_not_writable
 from lavx.terminal import outlast_terminal
 from lavx.text import print_any_text, visible
@@ -20,8 +19,6 @@ from lavx.text import print_any_text, visible
 OK, SOME_FAILED, UNUSABLE = 0, 1, 2
 
 statuses: list[int] = []  # of the jobs that ran in this process; the command's exit status is the worst
-
-_GATHERING = "LAVX_STATUSES"  # a folder into which the jobs of a sweep write their exit statuses
 
 
 def guarded(job: Callable[[], int]) -> int:
@@ -82,38 +79,13 @@ def begin_job(threads: int | str | None = None) -> None:
 
 def _tell(status: int) -> None:
     statuses.append(status)
-    if folder := os.environ.get(_GATHERING):
-        with suppress(OSError):  # the sweep has ended
-            Path(folder, uuid.uuid4().hex).write_text(str(status))
+    job_statuses.tell(status)
 
 
 @contextmanager
-def gathering(arguments: Sequence[str]) -> Iterator[None]:
-    """Learn the exit statuses of a sweep's jobs wherever its launcher runs them.
-
-    Args:
-        arguments: of the command; its `outputs=` says which folder all jobs share.
-    """
-    if not {"-m", "--multirun"} & set(arguments):
-        yield
-        return
-    given = [argument.removeprefix("outputs=") for argument in arguments if argument.startswith("outputs=")]
-    root = Path(given[-1] if given else "outputs").expanduser().absolute()
-    folder = root / f".sweep-{uuid.uuid4().hex[:8]}"
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        print(f"lavx: cannot write to {root} ({error.strerror}); set outputs=...", file=sys.stderr)
-        sys.exit(UNUSABLE)
-    os.environ[_GATHERING] = str(folder)
+def gathering() -> Iterator[None]:
+    """Learn the exit statuses of a sweep's jobs, wherever its launcher runs them."""
     try:
         yield
     finally:
-        del os.environ[_GATHERING]
-        statuses.extend(_told(file) for file in folder.iterdir())  # beside those of this process: the worst counts
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _told(file: Path) -> int:
-    text = file.read_text()
-    return int(text) if text.isdigit() else SOME_FAILED  # cut off: the disk is full, or the job was killed
+        statuses.extend(job_statuses.gathered() or [])  # beside those of this process: the worst counts

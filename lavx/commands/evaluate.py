@@ -44,7 +44,7 @@ def _main(config: DictConfig) -> int:
 
 def main() -> None:
     """Evaluate what Hydra composes: a network, or several in a sweep."""
-    with gathering(sys.argv[1:]):
+    with gathering():
         _main()
 
 

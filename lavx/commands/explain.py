@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -31,5 +29,5 @@ def _main(config: DictConfig) -> int:
 
 def main() -> None:
     """Explain what Hydra composes: with one network and method, or several in a sweep."""
-    with gathering(sys.argv[1:]):
+    with gathering():
         _main()

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-import itertools
 import re
+import sys
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, cast
 
-from hydra import compose, initialize_config_module
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lavx.commands.cell_name import cell_name
 from lavx.errors import RequestError
-from lavx.experiments import status
+from lavx.experiments import job_statuses, status
 from lavx.experiments.names import checked_places
 from lavx.files import write_text
+from lavx.text import visible
 
 Planned = tuple[Path, tuple[str, str, str]]  # <outputs>/<name>, and the cell in it
 
 started: Sweep | None = None  # by this process
-_jobs: list[list[str]] = []  # the overrides of each of its jobs
 _MISSING = re.compile(r"full_key: (\S+)")
 
 
@@ -74,11 +75,12 @@ class Plan(Callback):
         """Work out the cells of all jobs, as Hydra's own sweeper will make them."""
         global started
         try:
-            _jobs.clear()
             planned, n_videos = _plan(config)
-        except RequestError:
-            return  # each job says why it cannot be done
-        except Exception as error:  # Hydra answers an override that it cannot read by itself
+        except RequestError as error:
+            _refuse(error)
+        except (HydraException, OmegaConfBaseException):
+            return  # Hydra composes the jobs again and says what is wrong
+        except Exception as error:
             warnings.warn(f"the sweep's cells are not known beforehand: {error}", stacklevel=1)
             return
         if planned:
@@ -86,56 +88,94 @@ class Plan(Callback):
 
 
 def _plan(config: DictConfig) -> tuple[list[Planned], list[int | None]]:
-    if not config.hydra.sweeper._target_.endswith("BasicSweeper"):
-        return [], []
-    loader = GlobalHydra.instance().config_loader()
-    given = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
-    axes: dict[str, list[tuple[str, str]]] = {}
-    for override in OverridesParser.create(config_loader=loader).parse_overrides(
-        [*given, *config.hydra.overrides.task]
-    ):
-        key = override.get_key_element()
-        if override.is_sweep_override():
-            values = list(override.sweep_string_iterator())
-        else:
-            values = [override.get_value_element_as_str()]
-        axes[key] = [(key, value) for value in values]
     planned: list[Planned] = []
     n_videos: list[int | None] = []
-    for job in itertools.product(*axes.values()):
-        asked = dict(job)
-        _jobs.append([f"{key}={value}" for key, value in job])
-        composed = config.hydra.runtime.choices
-        choices = {group: asked.get(group, composed[group]) for group in ("dataset", "net", "method")}
-        if any(choice not in loader.get_group_options(group) for group, choice in choices.items()):
-            return [], []  # Hydra names those there are
-        checked = checked_places({key: asked.get(key, config[key]) for key in ("name", "outputs")})
-        root = Path(checked["outputs"], checked["name"])
-        planned.append((root, cell_name([f"{key}={value}" for key, value in job], choices)))
-        number = str(asked.get("n_videos", config.n_videos))
-        n_videos.append(int(number) if number.isdigit() else None)
+    for job in composed_jobs(config):
+        if not planned:
+            _keep_beside(config, job)
+        places = checked_places({key: job[key] for key in ("name", "outputs")})
+        names = cell_name(list(job.hydra.overrides.task), dict(job.hydra.runtime.choices))
+        planned.append((Path(places["outputs"], places["name"]), names))
+        n_videos.append(job.n_videos if isinstance(job.n_videos, int) else None)
     return planned, n_videos
 
 
-def _say_which_job() -> None:
-    """Find the job of a sweep that Hydra refused, for its own words do not say which it was.
+def composed_jobs(config: DictConfig) -> Iterator[DictConfig]:
+    """The configurations of a sweep's jobs, as Hydra's own sweeper composes them; none for another sweeper.
+
+    Args:
+        config: of the sweep.
+
+    Raises:
+        RequestError: if a key is set that one of them does not have.
+        HydraException: if one of them cannot be composed.
+    """
+    if not config.hydra.sweeper._target_.endswith("BasicSweeper"):
+        return
+    loader = GlobalHydra.instance().config_loader()
+    params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
+    task = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)  # each job resolves its own
+    given = OverridesParser.create(config_loader=loader).parse_overrides([*params, *cast(list[str], task)])
+    (jobs,) = BasicSweeper.split_arguments(given, max_batch_size=None)
+    hydra_config = HydraConfig.instance()
+    before = hydra_config.cfg
+    try:
+        for overrides in jobs:
+            try:
+                job = loader.load_sweep_config(config, overrides)
+            except HydraException as error:
+                _say_which_job(error, overrides)
+                raise
+            hydra_config.set_config(job)  # for what is interpolated from it
+            yield job
+    finally:
+        hydra_config.cfg = before
+
+
+def _say_which_job(error: HydraException, overrides: Sequence[str]) -> None:
+    """Name the job of a sweep that Hydra refused, for its own words do not say which it was.
 
     Raises:
         RequestError: naming the key and the job that does not have it.
     """
-    for overrides in _jobs:
+    missing = _MISSING.search(f"{error} {error.__cause__}")
+    choices = [each for each in overrides if each.partition("=")[0] in ("dataset", "net", "method")]
+    if choices and missing:
+        raise RequestError(
+            f"{missing[1]} is no key with {' '.join(choices)}. Sweep in one command over what has that "
+            "key, and in another over the rest"
+        ) from error
+
+
+def _keep_beside(config: DictConfig, job: DictConfig) -> None:
+    """Have Hydra write what it keeps of a sweep to where its first job writes.
+
+    Hydra takes no notice of keys that are swept over: the folder would be that of their defaults.
+    """
+    config.hydra.sweep.dir = job.hydra.sweep.dir
+
+
+class Gather(Callback):
+    """Hydra's callback: has the jobs of a sweep tell their exit statuses, wherever its launcher runs them."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Make the folder that they tell them in; all jobs share the one that it lies in."""
+        with suppress(
+            HydraException, OmegaConfBaseException, RequestError
+        ):  # Hydra, or the job, says what is wrong
+            for job in composed_jobs(config):
+                checked_places({key: job[key] for key in ("name", "outputs")})
+                _keep_beside(config, job)
+                break
         try:
-            with initialize_config_module("lavx.conf", version_base="1.3"):
-                compose("run", overrides=overrides)
-        except (HydraException, OmegaConfBaseException) as error:
-            missing = _MISSING.search(f"{error} {error.__cause__}")
-            choices = [each for each in overrides if each.partition("=")[0] in ("dataset", "net", "method")]
-            if choices and missing:
-                raise RequestError(
-                    f"{missing[1]} is no key with {' '.join(choices)}. Sweep in one command over what has that "
-                    "key, and in another over the rest"
-                ) from error
-            return
+            job_statuses.gather(Path(config.hydra.sweep.dir))
+        except RequestError as error:
+            _refuse(error)
+
+
+def _refuse(error: RequestError) -> NoReturn:
+    print(f"lavx: {visible(str(error), lines=True)}", file=sys.stderr)
+    sys.exit(2)  # Hydra would go on after any other exception of a callback
 
 
 def finish(statuses: list[int], run: Callable[[], object]) -> None:
@@ -159,7 +199,6 @@ def finish(statuses: list[int], run: Callable[[], object]) -> None:
             raise
         if all(each.state == "waiting" for each in started.statuses()):
             started.withdraw()
-            _say_which_job()
             raise
         traceback.print_exc()
         statuses.append(1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -29,5 +27,5 @@ def _main(config: DictConfig) -> int:
 
 def main() -> None:
     """Train what Hydra composes: a network, or several in a sweep."""
-    with gathering(sys.argv[1:]):
+    with gathering():
         _main()
