@@ -339,6 +339,50 @@ class Estimating(Summary, Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """What there is to draw of an explanation.
+
+    Attributes:
+        heatmap: float (T, H, W), the attribution of each voxel.
+        attribution: float (R,) of each region; None where only the heatmap is known.
+        regions: what its entries stand for; None likewise.
+        neutral: the attribution of a region without effect.
+        std_error: float (R,), standard errors of attribution - neutral; None where it is exact, or nobody knows.
+        is_exact: whether another draw would give the same attribution.
+        noise: standard deviation that the network's own noise gives an attribution.
+    """
+
+    heatmap: NDArray[np.floating]
+    attribution: NDArray[np.floating] | None = None
+    regions: Regions | None = None
+    neutral: float = 0.0
+    std_error: NDArray[np.floating] | None = None
+    is_exact: bool = False
+    noise: float = 0.0
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What a visualization draws.
+
+    Attributes:
+        frames: uint8 (T, H, W, 3) with the colors over them, without lines.
+        opacity: float32 (T, H, W) in [0, 1], how much color each voxel got as a share of the most that the
+            visualization gives; None where a visualization does not say it.
+        outlined: int8 (T, H, W), what has a line around it: 1 speaks for the target, -1 against it, 0 has none;
+            None where the visualization draws no lines.
+        scale: what the colors mean (`lavx.methods.visualization.Scale`); None where none are drawn.
+        note: what a reader must know to read it, such as why nothing is drawn; often empty.
+    """
+
+    frames: Frames
+    opacity: NDArray[np.float32] | None = None
+    outlined: NDArray[np.int8] | None = None
+    scale: Any = None
+    note: str = ""
+
+
 class Visualization(Protocol):
     """Draws a heatmap over frames."""
 
@@ -347,3 +391,11 @@ class Visualization(Protocol):
 
     def __call__(self, frames: Frames, heatmap: NDArray[np.floating]) -> Frames:
         """The frames with the heatmap (T, H, W) over them."""
+
+
+@runtime_checkable
+class EvidenceVisualization(Visualization, Protocol):
+    """A visualization that looks at more than the heatmap, and says more than colored frames."""
+
+    def draw(self, frames: Frames, evidence: Evidence) -> Drawing:
+        """What to show of the evidence over frames (T, H, W, 3)."""
