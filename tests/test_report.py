@@ -17,10 +17,12 @@ from lavx.commands.report import report
 from lavx.errors import RequestError
 from lavx.experiments.record import VERSION, VideoRecord
 from lavx.methods.visualization import Heatmap, PosNeg
-from lavx.report import claims, panels, tables, write_report
+from lavx.report import panels, tables, write_report
+from lavx.report.hypotheses import FAILS, HOLDS, UNTESTED
 from lavx.report.study import CONTROLS, METHODS, read_study
+from lavx.report.verdicts import check_claims
 
-SETTINGS = {"name": "default", "nets": [], "methods": [], "panels": 1, "embed": False, "seed": 0}
+SETTINGS = {"name": "default", "nets": [], "methods": [], "panels": 1, "embed": False}
 VIDEOS = [f"v{k}" for k in range(6)]
 
 
@@ -111,7 +113,7 @@ def test_minimal_masks_count_what_is_never_reached_and_average_the_rest(grid, ma
 def test_ranks_and_tests_are_those_of_scipy_on_the_shared_videos(grid, made):
     cells = {m: pd.read_csv(grid / "default" / "one" / "tpn" / m / "results.csv") for m in METHODS}
     values = np.stack([cells[m].deletion_auc for m in METHODS], axis=1)
-    where = "metric == 'deletion_auc' and dataset == 'one' and net == 'tpn' and not floors"
+    where = "metric == 'deletion_auc' and dataset == 'one' and net == 'tpn' and not controls"
     ranks = table(made, "average_ranks").query(where).set_index("method").average_rank
     assert ranks.to_dict() == pytest.approx(
         dict(zip(METHODS, stats.rankdata(values, axis=1).mean(0), strict=True))
@@ -192,7 +194,7 @@ def test_a_method_that_has_only_begun_does_not_shrink_the_comparison(tmp_path):
 def test_one_explained_video_is_enough_for_a_report(tmp_path):
     make_cell(tmp_path, ("one", "tpn", "lime"), ["a"], truth=False, pictures=True)
     made = write_report(tmp_path, "default")
-    assert {i.verdict.status for i in made.checked} == {claims.UNKNOWN}
+    assert {i.verdict.status for i in made.checked} == {UNTESTED}
     assert (made.folder / "figures" / "panel_one_tpn_a.png").exists()
 
 
@@ -227,7 +229,6 @@ def test_a_result_of_a_newer_lavx_is_told_from_a_damaged_one(tmp_path):
 
 @pytest.mark.parametrize("key, value, message", [
     ("panels", -1, "panels must be a whole number >= 0, or null for all, got -1"),
-    ("seed", "x", "seed must be a whole number >= 0, got x"),
     ("embed", 3, "embed must be true or false, got 3"),
 ])  # fmt: skip
 def test_invalid_settings_are_refused(tmp_path, key, value, message):
@@ -374,45 +375,45 @@ def test_results_of_lavx_0_1_which_hold_no_frames_are_left_out_of_the_panels_wit
 
 
 def verdicts(outputs):
-    return {i.claim.text: i.verdict for i in claims.check_claims(read_study(outputs, "default"))}
+    return {item.claim.text: item.verdict for item in check_claims(read_study(outputs, "default"))}
 
 
-def test_claims_that_hold_and_claims_that_do_not(grid):
+def test_the_claims_are_checked_on_what_lies_in_the_folder(grid, tmp_path):
     found = verdicts(grid)
-    lead = found["LIME, Kernel SHAP and RISE lead in deletion"]
-    assert lead.status == claims.HOLDS and lead.noise.startswith("significant: lead of Kernel SHAP over LOCO")
-    assert "n = 12" in lead.numbers
-    assert found["Univariate is last in deletion"].status == claims.HOLDS
-    assert found["Every method beats both controls in deletion"].status == claims.HOLDS
-    twice = found["RISE costs more than twice the others outside inference"]
-    assert twice.status == claims.FAILS and "RISE minus twice" in twice.noise
-    order = found["Order in deletion: LIME, RISE, Kernel SHAP, then LOCO, Occlusion, Univariate"]
-    assert order.status == claims.HOLDS and order.noise.startswith("15 of 15 pairs are in the claimed order")
-
-
-def test_claims_turn_around_with_the_numbers(tmp_path):
+    lead = found["LIME, Kernel SHAP and RISE lead in deletion AUC"]
+    assert lead.status == HOLDS and lead.why.endswith("(n = 12)") and "of 9 comparisons" in lead.evidence
+    assert found["RISE takes more than twice as long as every other method, in all"].status == FAILS
     for k, method in enumerate(METHODS):
-        make_cell(tmp_path, ("one", "tpn", method), VIDEOS, quality=0.1 + 0.15 * k)
-    found = verdicts(tmp_path)
-    assert found["LIME is best in deletion"].status == claims.FAILS
-    assert found["Univariate is last in deletion"].status == claims.FAILS
+        make_cell(tmp_path, ("one", "tpn", method), [f"v{v}" for v in range(12)], quality=0.1 + 0.15 * k)
+    assert verdicts(tmp_path)["Univariate is last in deletion AUC, on each network and dataset"].status == FAILS
 
 
-def test_claims_without_enough_data_say_why(tmp_path):
-    make_grid(tmp_path, datasets=("one",), nets=("tpn",), methods=METHODS, n_videos=4, truth=False)
-    found = verdicts(tmp_path)
-    assert found["LIME is best in deletion"] == claims.Verdict(
-        claims.UNKNOWN, "4 videos have all methods, 5 are needed"
-    )
-    assert "random (control), center (control)" in found["Every method beats both controls in deletion"].numbers
-    assert found["IoU stays below 20 % for every method"].numbers == "no results have iou"
-    assert found["LIME, Kernel SHAP and RISE get the best user scores"].status == claims.UNKNOWN
+def test_methods_that_no_other_beats_are_bold(tmp_path):
+    for method, quality in (("lime", 0.9), ("rise", 0.9), ("loco", 0.4)):
+        make_cell(tmp_path, ("one", "tpn", method), [f"v{v}" for v in range(12)], quality=quality)
+    study = read_study(tmp_path, "default")
+    assert tables.unbeaten(study.table, "deletion_auc", False) == {"lime", "rise"}
+    (auc, *_), _ = tables.all_tables(study)
+    assert {(auc.rows[i][1], auc.columns[j]) for i, j in auc.bold} == {
+        (name, f"{metric} is better)") for name in ("LIME", "RISE")
+        for metric in ("Deletion AUC (lower", "Insertion AUC (higher")}  # fmt: skip
+    # Those of cells that are not complete are compared on the videos that all have.
+    easy = study.table[
+        (study.table.method != "lime") | (study.table.deletion_auc > study.table.deletion_auc.median())
+    ]
+    assert tables.unbeaten(easy[easy.method != "lime"], "deletion_auc", False) == {"rise"}
 
 
-def test_equal_methods_do_not_differ_significantly():
-    rng = np.random.default_rng(0)
-    found = pd.DataFrame(rng.normal(size=(30, 6)), columns=list(METHODS))
-    assert claims._lead(True, claims.LEADERS)(found, 0).noise.startswith("not significant: ")
+def test_a_mask_that_one_network_never_reaches_ranks_last_there(tmp_path):
+    make_grid(tmp_path, datasets=("one",), methods=("lime", "rise", "loco"))
+    study = read_study(tmp_path, "default")
+    lime = (study.table.method == "lime") & (study.table.net == "tpn")
+    study.table.loc[lime, "mask_insertion_0.5"] = math.nan
+    (found,) = [r for r in tables.rankings(study) if r.metric.key == "mask_insertion_0.5" and r.scope[1] == "all"]
+    assert found.comparison.average.idxmin() == "rise"  # lime is first on one network and last on the other
+    masks = tables.minimal_masks(study, "insertion").frame.query("net == 'all' and threshold == 0.5")
+    own = masks.set_index("method").loc["lime"]
+    assert (own.n, own.n_reached, own.share_reached) == (6, 6, 0.5)
 
 
 WIDTH = "document.documentElement.scrollWidth"

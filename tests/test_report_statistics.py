@@ -30,19 +30,13 @@ def test_ranks_begin_with_the_best_and_ties_share():
     assert st.ranks(blocks, higher_is_better=True).tolist() == [[3, 1.5, 1.5], [2, 3, 1]]
 
 
-def test_an_estimate_is_seeded_leaves_nan_out_and_agrees_with_scipy(rng):
+def test_an_estimate_leaves_nan_out_and_is_that_of_scipy(rng):
     values = rng.normal(2, 1, 40)
-    e = st.estimate([*values, math.nan], seed=3)
-    assert (e.n, e.mean) == (40, pytest.approx(values.mean())) and e == st.estimate(values, seed=3)
-    theirs = stats.bootstrap((values,), np.mean, method="percentile", rng=np.random.default_rng(0))
-    assert (e.low, e.high) == pytest.approx(tuple(theirs.confidence_interval), abs=0.05)
-    assert st.estimate([], 0).n == 0 and math.isnan(st.estimate([], 0).mean)
+    e = st.estimate([*values, math.nan])
+    assert (e.n, e.mean) == (40, pytest.approx(values.mean()))
+    assert (e.low, e.high) == pytest.approx(tuple(stats.ttest_1samp(values, 0).confidence_interval()))
+    assert st.estimate([]).n == 0 and math.isnan(st.estimate([]).mean)
     assert st.estimate([5.0]).mean == 5 and math.isnan(st.estimate([5.0]).low)
-
-
-def test_the_interval_covers_the_true_mean_about_as_often_as_it_says(rng):
-    samples = [st.estimate(rng.normal(size=30), seed=k) for k in range(300)]
-    assert 0.88 <= np.mean([e.low <= 0 <= e.high for e in samples]) <= 0.98
 
 
 def test_groups_are_the_largest_that_are_not_significantly_different():
@@ -58,12 +52,3 @@ def test_a_comparison_finds_a_clear_winner(rng):
     assert found.average.idxmin() == "d" and found.p < 0.001
     assert not any("d" in group for group in found.groups)
     assert st.compare(blocks[["a"]], True) is None
-
-
-@pytest.mark.parametrize("n", [2, 7, 300])
-def test_the_interval_is_that_of_the_resamples_drawn_one_by_one(rng, n):
-    values = rng.normal(2, 1, n)
-    drawn = np.random.default_rng(3).integers(n, size=(st.N_RESAMPLES, n))
-    assert (st._resamples(n, 3) == [np.bincount(row, minlength=n) for row in drawn]).all()
-    e = st.estimate(values, seed=3)
-    assert (e.low, e.high) == pytest.approx(tuple(np.quantile(values[drawn].mean(1), [0.025, 0.975])), abs=1e-12)

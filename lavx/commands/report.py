@@ -35,7 +35,6 @@ def report(config: Settings) -> int:
     from lavx.report import write_report
 
     check_whole(config, "panels", 0, or_null=True)
-    check_whole(config, "seed", 0)
     if not isinstance(config.embed, bool):
         raise RequestError(f"embed must be true or false, got {config.embed}")
     made = write_report(
@@ -45,7 +44,6 @@ def report(config: Settings) -> int:
         list(config.methods),
         config.panels,
         config.embed,
-        config.seed,
     )
     study = made.study
     print(

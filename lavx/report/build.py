@@ -11,9 +11,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from lavx.files import clean_parts, whole_folder, writing_to
-from lavx.report import claims, figures, page, tables
-from lavx.report.claims import Checked
+from lavx.report import figures, page, tables, verdicts
 from lavx.report.study import CONTROLS, METHODS, Study, read_study
+from lavx.report.verdicts import Checked
 from lavx.text import csv_of
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,6 @@ def write_report(
     methods: Sequence[str] = (*METHODS, *CONTROLS),
     panels: int | None = 3,
     embed: bool = False,
-    seed: int = 0,
 ) -> Report:
     """Write tables, figures, claims and `index.html` of a run; the same results give the same bytes.
 
@@ -54,7 +53,6 @@ def write_report(
         methods: methods that are expected beside those that are there.
         panels: most videos of each dataset and network that get a panel; None for all.
         embed: put the overlay videos into `index.html` instead of linking to them.
-        seed: of the bootstrap.
 
     Raises:
         RequestError: if there is nothing to report, or the folder cannot be written.
@@ -64,13 +62,13 @@ def write_report(
     with writing_to(folder), _alone(folder), whole_folder(folder) as part:
         (part / "tables").mkdir()
         (part / "figures").mkdir()
-        made, found = tables.all_tables(study, seed)
+        made, found = tables.all_tables(study)
         for table in made:
             table.write(part / "tables")
-        checked = claims.check_claims(study, seed)
-        (part / "tables" / "claims.csv").write_text(csv_of(claims.claims_frame(checked)), encoding="utf-8")
-        (part / "tables" / "claims.md").write_text(claims.claims_markdown(checked), encoding="utf-8")
-        drawn = figures.all_figures(study, found, part / "figures", panels, seed)
+        checked = verdicts.check_claims(study)
+        (part / "tables" / "claims.csv").write_text(csv_of(verdicts.claims_frame(checked)), encoding="utf-8")
+        (part / "tables" / "claims.md").write_text(verdicts.claims_markdown(checked), encoding="utf-8")
+        drawn = figures.all_figures(study, found, part / "figures", panels)
         html = page.draw_page(study, made, checked, drawn, part, embed)
         (part / "index.html").write_text(html, encoding="utf-8")
     return Report(folder, study, checked, drawn.notes)

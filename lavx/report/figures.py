@@ -59,9 +59,7 @@ def draw_timings(study: Study, dataset: str) -> Figure:
     return figure
 
 
-def draw_bars(
-    study: Study, dataset: str, metrics: Sequence[Metric], seed: int, table: pd.DataFrame | None = None
-) -> Figure:
+def draw_bars(study: Study, dataset: str, metrics: Sequence[Metric], table: pd.DataFrame | None = None) -> Figure:
     """Means with intervals, a row a metric, a column a network; controls are gray, with a dashed line across."""
     chosen = _of(study, dataset)
     table = study.table if table is None else table
@@ -72,7 +70,7 @@ def draw_bars(
             found = values(study, table, scope, metric.key)
             names = ordered(found)
             for k, m in enumerate(names):
-                e = estimate(found[m], seed)
+                e = estimate(found[m])
                 axes.bar(k, e.mean, width=0.72, color=color(m))
                 if e.n > 1:
                     axes.plot([k, k], [e.low, e.high], color=INK, linewidth=1.2)
@@ -206,9 +204,7 @@ class Figures:
 Drawn = tuple[str, str, str, Figure]  # section, name, caption, figure
 
 
-def all_figures(
-    study: Study, found: Sequence[Ranking], folder: Path, n_panels: int | None, seed: int = 0
-) -> Figures:
+def all_figures(study: Study, found: Sequence[Ranking], folder: Path, n_panels: int | None) -> Figures:
     """Draw every figure into `folder`.
 
     Args:
@@ -216,12 +212,11 @@ def all_figures(
         found: the comparisons to draw.
         folder: where to; it is there.
         n_panels: most videos of each dataset and network that get a panel; None for all.
-        seed: of the intervals.
     """
     made = Figures()
     panels = Panels(study)
     datasets = sorted(set(study.table.dataset))
-    parts = [*(_of_dataset(study, dataset, seed) for dataset in datasets), _of_ranks(found),
+    parts = [*(_of_dataset(study, dataset) for dataset in datasets), _of_ranks(found),
              _of_videos(study, panels, n_panels)]  # fmt: skip
     for part in parts:
         for section, name, caption, figure in part:
@@ -231,21 +226,21 @@ def all_figures(
     return made
 
 
-def _of_dataset(study: Study, dataset: str, seed: int) -> Iterator[Drawn]:
+def _of_dataset(study: Study, dataset: str) -> Iterator[Drawn]:
     curves = [m for m in study.metrics if m.key.endswith("_auc")]
     others = [m for m in study.metrics if not m.key.endswith("_auc")]
     scores = rated(study)
     caption = f"{dataset}: areas under the curves, mean and 95 % interval; the controls as dashed lines"
-    yield "auc", f"auc_{dataset}", caption, draw_bars(study, dataset, curves, seed)
+    yield "auc", f"auc_{dataset}", caption, draw_bars(study, dataset, curves)
     if others:
         caption = f"{dataset}: further metrics, mean and 95 % interval"
-        yield "further", f"further_metrics_{dataset}", caption, draw_bars(study, dataset, others, seed)
+        yield "further", f"further_metrics_{dataset}", caption, draw_bars(study, dataset, others)
     for curve in CURVE_COLORS:
         caption = f"{dataset}: minimal masks of {curve}"
         yield "masks", f"minimal_masks_{curve}_{dataset}", caption, draw_minimal_masks(study, dataset, curve)
     if scores is not None and dataset in set(scores.dataset):
         caption = f"{dataset}: user scores, mean and 95 % interval"
-        yield "ratings", f"user_scores_{dataset}", caption, draw_bars(study, dataset, [RATING], seed, scores)
+        yield "ratings", f"user_scores_{dataset}", caption, draw_bars(study, dataset, [RATING], scores)
     if set(study.methods) - set(CONTROLS):  # whose seconds say nothing
         caption = f"{dataset}: seconds a video by part"
         yield "timings", f"timings_{dataset}", caption, draw_timings(study, dataset)

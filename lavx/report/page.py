@@ -15,11 +15,12 @@ from markupsafe import Markup
 from PIL import Image
 
 from lavx.experiments.status import cell_files
-from lavx.report.claims import FAILS, HOLDS, NOT_SIGNIFICANT, UNKNOWN, Checked, alone
 from lavx.report.figures import Figures
+from lavx.report.hypotheses import FAILS, HOLDS, UNDECIDED, UNTESTED
 from lavx.report.plots import DPI
 from lavx.report.study import CONTROLS, KEYS, Study
 from lavx.report.tables import ALL, Table, number, scope_title, scopes, title, values
+from lavx.report.verdicts import HOW, Checked, alone, said
 
 _HERE = Path(__file__).parent
 # What the page may load: itself and files beside it. The browser refuses all else.
@@ -42,7 +43,7 @@ _SECTIONS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
 )  # fmt: skip
 _FOLDED = {"ranks": 2, "panels": 1}  # sections whose figures can be folded away, and how many are open at first
 _OPEN = ("auc", "further_metrics", "user_scores", "timings")  # the tables that are not folded away
-_STATUS = {HOLDS: "holds", FAILS: "fails", UNKNOWN: "unknown"}
+_STATUS = {HOLDS: "holds", FAILS: "fails", UNDECIDED: "unknown", UNTESTED: "unknown"}
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ def draw_page(
         failures=study.failures,
         counts=_counts(checked),
         claims=[_claim(item) for item in checked],
+        how=HOW,
         sections=[section for section in sections if section.figures or section.tables or section.notes],
         coverage=tables["coverage"],
         made_from=_made_from(study),
@@ -172,14 +174,12 @@ def _counts(checked: Sequence[Checked]) -> str:
 
 
 def _claim(item: Checked) -> dict[str, Any]:
-    verdict = item.verdict
-    significance = " (not significant)" if verdict.noise.startswith(NOT_SIGNIFICANT) else ""
     return {
-        "kind": _STATUS[verdict.status],
-        "verdict": f"{verdict.status}{significance}",
+        "kind": _STATUS[item.verdict.status],
+        "verdict": item.verdict.status,
         "text": item.claim.text,
         "source": item.claim.source,
-        "lines": [line for line in (verdict.numbers, verdict.noise) if line],
+        "lines": said(item),
         "alone": alone(item) if len(item.alone) > 1 else None,
     }
 

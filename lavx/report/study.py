@@ -228,11 +228,20 @@ def blocks(table: pd.DataFrame, column: str, methods: Sequence[str]) -> pd.DataF
     Only a (dataset, net, video) for which every one of the methods has a number counts. Those of the same video
     on several networks are averaged: they are not independent, and the video is what was drawn at random.
     """
+    return by_video(shared(table, column, methods))
+
+
+def shared(table: pd.DataFrame, column: str, methods: Sequence[str]) -> pd.DataFrame:
+    """A row for each (dataset, net, video) for which every one of the methods has a number, a column a method."""
     index = ["dataset", "net", "video_id"]
     chosen = table[table.method.isin(methods) & table[column].notna()]
     wide = chosen.pivot_table(index=index, columns="method", values=column, aggfunc="mean")
-    wide = wide.reindex(columns=list(methods)).dropna()
-    return wide.groupby(["dataset", "video_id"]).mean()
+    return wide.reindex(columns=list(methods)).dropna()
+
+
+def by_video(wide: pd.DataFrame) -> pd.DataFrame:
+    """The mean over networks of what `shared` gave: a row for each (dataset, video)."""
+    return wide.groupby(level=["dataset", "video_id"]).mean()
 
 
 def complete(table: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:

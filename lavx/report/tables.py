@@ -10,8 +10,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from lavx.report.statistics import Comparison, Estimate, compare, estimate
-from lavx.report.study import CONTROLS, RATING, Metric, Study, blocks, comparable, complete, ordered
+from lavx.report.statistics import Comparison, Estimate, beaten, compare, estimate, holm
+from lavx.report.study import (
+    CONTROLS,
+    RATING,
+    Metric,
+    Study,
+    blocks,
+    by_video,
+    comparable,
+    complete,
+    ordered,
+    shared,
+)
 from lavx.text import csv_of
 
 ALL = "all"
@@ -34,12 +45,14 @@ NAMES = {
     "timesformer": "TimeSformer",
     "tanet": "TANet",
     "tpn": "TPN",
+    "kinetics400": "Kinetics 400",
+    "etri_activity3d": "EtriActivity3D",
 }
 _DASH = "\N{EN DASH}"
 
 
 def title(name: str) -> str:
-    """What a method or network is called for people; a variant keeps its own name."""
+    """What a method, network or dataset is called for people; a variant keeps its own name."""
     return NAMES.get(name, name)
 
 
@@ -186,16 +199,29 @@ def values(study: Study, table: pd.DataFrame, scope: tuple[str, str], column: st
     return {str(method): shared[method] for method in shared if len(shared)}
 
 
-def summary(study: Study, table: pd.DataFrame, columns: Sequence[str], seed: int) -> pd.DataFrame:
+def summary(study: Study, table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     """n, mean and interval of each column, for each scope and method."""
     rows = []
     for scope in scopes(study):
         for column in columns:
             found = values(study, table, scope, column)
             for method in ordered(found):
-                e = estimate(found[method], seed)
+                e = estimate(found[method])
                 rows.append((*scope, method, column, e.n, e.mean, e.low, e.high))
     return pd.DataFrame(rows, columns=["dataset", "net", "method", "metric", "n", "mean", "low", "high"])
+
+
+def unbeaten(table: pd.DataFrame, column: str, higher_is_better: bool) -> set[str]:
+    """The methods that no other one is significantly better than; none where nothing is told apart.
+
+    Paired, on the videos that all of them have; controls are not asked.
+    """
+    if column not in table:
+        return set()
+    methods = comparable(table, column, [m for m in ordered(table.method) if m not in CONTROLS])
+    found = blocks(table, column, methods)
+    worse = beaten(found, higher_is_better) if len(found) > 1 else set()
+    return set(methods) - worse if worse else set()
 
 
 def _wide(
@@ -205,18 +231,27 @@ def _wide(
     frame: pd.DataFrame,
     columns: dict[str, tuple[str, bool | None]],
     digits: int = 3,
+    results: pd.DataFrame | None = None,
 ) -> Table:
-    """A row a method, a column a metric: `columns` says what each is called and whether higher is better."""
+    """A row a method, a column a metric.
+
+    Args:
+        name: of the table.
+        heading: one line.
+        note: how to read it.
+        frame: what `summary` gave.
+        columns: what each metric is called and whether higher is better; None where neither is.
+        digits: of the numbers.
+        results: what `frame` summarizes, for the comparison of methods; None for none.
+    """
     rows: list[list[str]] = []
     bold: set[tuple[int, int]] = set()
     breaks: set[int] = set()
     for scope, inside in frame.groupby(["dataset", "net"], sort=False):
         breaks.add(len(rows))
-        best: dict[str, float] = {}
-        for column, (_, higher) in columns.items():
-            means = inside[(inside.metric == column) & ~inside.method.isin(CONTROLS)]["mean"]
-            if higher is not None and means.nunique() > 1:
-                best[column] = means.max() if higher else means.min()
+        here = None if results is None else in_scope(results, (str(scope[0]), str(scope[1])))
+        best = {c: set() if here is None or higher is None else unbeaten(here, c, higher)
+                for c, (_, higher) in columns.items()}  # fmt: skip
         for method in ordered(inside.method):
             own = inside[inside.method == method].set_index("metric")
             counts = sorted(set(own.n))
@@ -228,7 +263,7 @@ def _wide(
             for column in columns:
                 if column in own.index:
                     e = Estimate(*own.loc[column, ["n", "mean", "low", "high"]])
-                    if column in best and e.mean == best[column] and method not in CONTROLS:
+                    if method in best[column]:
                         bold.add((len(rows), len(row)))
                     row.append(interval(e, digits))
                 else:
@@ -239,19 +274,25 @@ def _wide(
 
 
 _SHARED = (
-    "Mean and 95 % bootstrap interval. Over several networks each video counts once, averaged over those on "
+    "Mean and 95 % interval (Student's t). Over several networks each video counts once, averaged over those on "
     "which every method has it. Controls are heatmaps that ignore the network."
 )
 
 
-def metric_table(study: Study, name: str, heading: str, metrics: Sequence[Metric], seed: int) -> Table:
+_BOLD = (
+    "Bold: no other method is significantly better (paired t-tests on the videos that all methods have, Holm's "
+    "correction over all pairs)."
+)
+
+
+def metric_table(study: Study, name: str, heading: str, metrics: Sequence[Metric]) -> Table:
     """Means of some metrics."""
-    frame = summary(study, study.table, [m.key for m in metrics], seed)
+    frame = summary(study, study.table, [m.key for m in metrics])
     columns: dict[str, tuple[str, bool | None]] = {
         m.key: (f"{m.title} ({'higher' if m.higher_is_better else 'lower'} is better)", m.higher_is_better)
         for m in metrics
     }
-    return _wide(name, heading, f"{_SHARED} Bold: best method.", frame, columns)
+    return _wide(name, heading, f"{_SHARED} {_BOLD}", frame, columns, results=study.table)
 
 
 def timed(study: Study) -> pd.DataFrame:
@@ -264,7 +305,7 @@ def timed(study: Study) -> pd.DataFrame:
     return table
 
 
-def timings(study: Study, seed: int) -> Table:
+def timings(study: Study) -> Table:
     """Seconds by the paper's three parts."""
     table = timed(study)
     words = {**{name: name for name in PARTS}, "outside": "outside inference", "total": "total"}
@@ -273,15 +314,15 @@ def timings(study: Study, seed: int) -> Table:
         "Seconds a video. Explanation is perturbation and summary; outside inference is segmentation and "
         f"explanation. {_SHARED}"
     )
-    return _wide("timings", "Timings by part", note, summary(study, table, list(columns), seed), columns, 2)
+    return _wide("timings", "Timings by part", note, summary(study, table, list(columns)), columns, 2)
 
 
-def stages(study: Study, seed: int) -> Table:
+def stages(study: Study) -> Table:
     """Seconds by lavx's own stages."""
     given = [str(column) for column in study.table if str(column).startswith("seconds_")]
     columns: dict[str, tuple[str, bool | None]] = {c: (c.removeprefix("seconds_"), None) for c in given}
     note = f"Seconds a video, wall clock with the device synchronized. {_SHARED}"
-    return _wide("stages", "Timings by stage", note, summary(study, study.table, given, seed), columns, 2)
+    return _wide("stages", "Timings by stage", note, summary(study, study.table, given), columns, 2)
 
 
 def masked(study: Study, scope: tuple[str, str]) -> pd.DataFrame:
@@ -292,7 +333,7 @@ def masked(study: Study, scope: tuple[str, str]) -> pd.DataFrame:
     return complete(inside, comparable(inside, "score", study.methods))
 
 
-def minimal_masks(study: Study, curve: str, seed: int) -> Table:
+def minimal_masks(study: Study, curve: str) -> Table:
     """Smallest fraction of voxels that decides: share of videos that get there, and the mean over those."""
     rows: list[tuple[object, ...]] = []
     text: list[list[str]] = []
@@ -302,15 +343,18 @@ def minimal_masks(study: Study, curve: str, seed: int) -> Table:
         breaks.add(len(text))
         for method in ordered(inside.method):
             own = inside[inside.method == method]
-            line = [scope_title(scope), title(method), str(len(own))]
+            line = [
+                scope_title(scope),
+                title(method),
+                str(own[["dataset", "video_id"]].drop_duplicates().shape[0]),
+            ]
             for t in study.thresholds:
                 column = f"mask_{curve}_{t}"
-                reached = own[column].dropna() if column in own else pd.Series(dtype=float)
-                e = estimate(reached, seed)
-                share = len(reached) / len(own)
-                rows.append(
-                    (*scope, method, curve, float(t), len(own), len(reached), share, e.mean, e.low, e.high)
-                )
+                reached = own[column] if column in own else own.score * math.nan
+                by = reached.groupby([own.dataset, own.video_id])
+                share = float(by.apply(lambda one: one.notna().mean()).mean())
+                e = estimate(by.mean())
+                rows.append((*scope, method, curve, float(t), by.ngroups, e.n, share, e.mean, e.low, e.high))
                 line.append(number(100 * e.mean, 1) + ("" if share == 1 else f" ({100 * share:.0f} %)"))
             text.append(line)
     names = [
@@ -332,8 +376,8 @@ def minimal_masks(study: Study, curve: str, seed: int) -> Table:
     }[curve]
     note = (
         f"Smallest share of voxels, in %, {what}: mean over the videos that get there, and in parentheses their "
-        "share where it is not all. Those that never do are counted, not averaged. Intervals are in the CSV. "
-        "Here n counts (network, video) pairs; over several networks, those that every method has."
+        "share where it is not all. Those that never do are counted, not averaged. Over several networks each "
+        "video counts once, averaged over those on which it gets there. Intervals are in the CSV."
     )
     headings = ["", "Method", "n", *(f"\N{GREEK SMALL LETTER TAU}={t}" for t in study.thresholds)]
     frame = pd.DataFrame(rows, columns=names)
@@ -351,15 +395,16 @@ def rated(study: Study) -> pd.DataFrame | None:
     return study.ratings.groupby(keys).score.mean().rename(RATING.key).reset_index()
 
 
-def ratings(study: Study, seed: int) -> Table | None:
+def ratings(study: Study) -> Table | None:
     """Mean user scores, or None where there are none."""
     table = rated(study)
     if table is None or study.ratings is None:
         return None
-    frame = summary(study, table, [RATING.key], seed)
+    frame = summary(study, table, [RATING.key])
     people = study.ratings.rater.nunique()
     note = f"{len(study.ratings)} scores of {people} raters; n counts explanations. {_SHARED}"
-    return _wide("user_scores", "User scores", note, frame, {RATING.key: ("score", True)}, 2)
+    columns: dict[str, tuple[str, bool | None]] = {RATING.key: ("score", True)}
+    return _wide("user_scores", "User scores", f"{note} {_BOLD}", frame, columns, 2, table)
 
 
 @dataclass(frozen=True)
@@ -378,10 +423,8 @@ def _ranked(study: Study) -> list[tuple[Metric, pd.DataFrame, str]]:
     for curve in ("deletion", "insertion"):
         column = f"mask_{curve}_0.5"
         if column in study.table:
-            # Never reached is worse than any fraction: it has a rank, though no number.
-            table = study.table.assign(**{column: study.table[column].fillna(2.0)})
             words = f"Minimal mask, {curve}, \N{GREEK SMALL LETTER TAU}=0.5"
-            found.append((Metric(column, words, False), table, column))
+            found.append((Metric(column, words, False), study.table, column))
     if (users := rated(study)) is not None:
         found.append((RATING, users, RATING.key))
     return found
@@ -398,10 +441,22 @@ def rankings(study: Study) -> list[Ranking]:
                 methods = comparable(inside, column, wanted)
                 if controls and not set(methods) & set(CONTROLS):
                     continue
-                comparison = compare(blocks(inside, column, methods), metric.higher_is_better)
+                comparison = compare(_blocks_for_ranks(inside, column, methods), metric.higher_is_better)
                 if comparison is not None:
                     found.append(Ranking(metric, scope, controls, comparison))
     return found
+
+
+def _blocks_for_ranks(table: pd.DataFrame, column: str, methods: Sequence[str]) -> pd.DataFrame:
+    """What is ranked, a row a video.
+
+    A minimal mask that is never reached has no number, but a rank: the last. So masks are ranked within each
+    network, and the ranks averaged over networks.
+    """
+    if not column.startswith("mask_"):
+        return blocks(table, column, methods)
+    filled = table.assign(**{column: table[column].fillna(math.inf)})
+    return by_video(shared(filled, column, methods).rank(axis=1))
 
 
 def rank_table(found: Sequence[Ranking]) -> Table:
@@ -422,39 +477,45 @@ def rank_table(found: Sequence[Ranking]) -> Table:
             [r.metric.title, scope_title(r.scope), "yes" if r.controls else "no", str(r.comparison.n), *shown]
         )
     headings = ["Metric", "", "Controls", "n", *map(title, methods)]
-    frame = pd.DataFrame(rows, columns=["metric", "dataset", "net", "floors", "n", "method", "average_rank"])
+    frame = pd.DataFrame(rows, columns=["metric", "dataset", "net", "controls", "n", "method", "average_rank"])
     note = (
         "1 is best; ties share a rank. n counts the videos that every method has, each once, averaged over the "
-        "networks. A minimal mask that is never reached ranks last."
+        "networks; minimal masks are ranked on each network first, where one that is never reached is last."
     )
     return Table("average_ranks", "Average ranks", note, frame, headings, text, bold, breaks, len(headings) - 3)
+
+
+def _p(value: float) -> str:
+    return _DASH if math.isnan(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def test_table(found: Sequence[Ranking]) -> Table:
     """Friedman tests and Nemenyi's critical differences."""
     rows, text, breaks = [], [], set()
-    for k, r in enumerate(found):
+    corrected = holm([r.comparison.p for r in found])
+    for k, (r, p_holm) in enumerate(zip(found, corrected, strict=True)):
         if k == 0 or r.metric != found[k - 1].metric:
             breaks.add(k)
         c = r.comparison
         together = "; ".join(", ".join(title(m) for m in group) for group in c.groups) or "none"
-        rows.append((r.metric.key, *r.scope, r.controls, c.n, len(c.average), c.statistic, c.p, c.difference,
-                     "; ".join(" ".join(group) for group in c.groups)))  # fmt: skip
-        p = _DASH if math.isnan(c.p) else "< 0.001" if c.p < 0.001 else f"{c.p:.3f}"
+        rows.append((r.metric.key, *r.scope, r.controls, c.n, len(c.average), c.statistic, c.p, p_holm,
+                     c.difference, "; ".join(" ".join(group) for group in c.groups)))  # fmt: skip
         text.append([
             r.metric.title, scope_title(r.scope), "yes" if r.controls else "no",
-            _DASH if math.isnan(c.p) else together, str(c.n), str(len(c.average)), number(c.statistic, 1), p,
-            number(c.difference, 2),
+            _DASH if math.isnan(c.p) else together, str(c.n), str(len(c.average)), number(c.statistic, 1),
+            _p(c.p), _p(p_holm), number(c.difference, 2),
         ])  # fmt: skip
-    names = ["metric", "dataset", "net", "floors", "n", "k", "chi2", "p", "critical_difference", "not_told_apart"]
+    names = ["metric", "dataset", "net", "controls", "n", "k", "chi2", "p", "p_holm", "critical_difference",
+             "not_told_apart"]  # fmt: skip
     headings = ["Metric", "", "Controls", "Not significantly different", "n", "Methods",
-                "\N{GREEK SMALL LETTER CHI}\N{SUPERSCRIPT TWO}", "p", "CD"]  # fmt: skip
+                "\N{GREEK SMALL LETTER CHI}\N{SUPERSCRIPT TWO}", "p", "p, Holm", "CD"]  # fmt: skip
     note = (
         "Friedman test that all methods are alike, and Nemenyi's critical difference of average ranks at 0.05: "
-        "methods whose ranks differ by less are not significantly different. Both need three methods."
+        "methods whose ranks differ by less are not significantly different. Both need three methods. The last p "
+        "is corrected for all tests of this table."
     )
     frame = pd.DataFrame(rows, columns=names)
-    return Table("tests", "Friedman tests", note, frame, headings, text, set(), breaks, 5)
+    return Table("tests", "Friedman tests", note, frame, headings, text, set(), breaks, 6)
 
 
 def coverage(study: Study) -> Table:
@@ -472,18 +533,18 @@ def coverage(study: Study) -> Table:
     return Table("coverage", "Coverage", note, study.coverage, headings, text, set(), breaks, 3)
 
 
-def all_tables(study: Study, seed: int = 0) -> tuple[list[Table], list[Ranking]]:
+def all_tables(study: Study) -> tuple[list[Table], list[Ranking]]:
     """Every table that the results allow, and the comparisons behind those of the ranks."""
     found = rankings(study)
     curves = [m for m in study.metrics if m.key.endswith("_auc")]
     others = [m for m in study.metrics if not m.key.endswith("_auc")]
-    tables = [metric_table(study, "auc", "Deletion and insertion", curves, seed)]
+    tables = [metric_table(study, "auc", "Deletion and insertion", curves)]
     if others:
-        tables.append(metric_table(study, "further_metrics", "Further metrics", others, seed))
-    tables += [minimal_masks(study, curve, seed) for curve in ("deletion", "insertion")]
-    if (users := ratings(study, seed)) is not None:
+        tables.append(metric_table(study, "further_metrics", "Further metrics", others))
+    tables += [minimal_masks(study, curve) for curve in ("deletion", "insertion")]
+    if (users := ratings(study)) is not None:
         tables.append(users)
-    tables += [timings(study, seed), stages(study, seed)]
+    tables += [timings(study), stages(study)]
     if found:
         tables += [rank_table(found), test_table(found)]
     return [*tables, coverage(study)], found
