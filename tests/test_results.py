@@ -1,4 +1,5 @@
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from outputs_tree import make_record, write_result
 from lavx.errors import RequestError
 from lavx.experiments.record import STAGES, VERSION, VideoRecord
 from lavx.experiments.run_folder import RunFolder, write_text
+from lavx.experiments.score_store import FileScoreStore
 from lavx.explanation_file import write_arrays
 
 
@@ -144,3 +146,110 @@ def test_a_text_that_cannot_be_written_leaves_the_old_one(tmp_path):
     with pytest.raises(TypeError):
         write_text(tmp_path / "x", b"new")
     assert (tmp_path / "x").read_text() == "old" and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("content, words", [(b"", "is empty"), (None, "is missing")])
+def test_a_video_without_its_explanation_is_not_done_and_the_file_is_named(tmp_path, content, words):
+    folder = RunFolder(tmp_path)
+    write_result(folder, make_record("a"))
+    assert folder.done("a") and folder.damage("a") is None and folder.damage("b") is None
+    file = folder.folder("a") / "explanation.npz"
+    file.unlink()
+    if content is not None:
+        file.write_bytes(content)
+    assert not folder.done("a") and folder.damage("a") == f"{file} {words}"
+
+
+def test_a_damaged_record_is_named(tmp_path):
+    folder = RunFolder(tmp_path)
+    write_result(folder, make_record("a"))
+    (folder.folder("a") / "metrics.json").write_text("")
+    assert "a/metrics.json is no result of lavx run (it is empty)" in folder.damage("a")
+    (folder.folder("a") / "metrics.json").unlink()
+    assert folder.damage("a").endswith("a/metrics.json is missing")
+
+
+def _claim(folder, seed, barrier, got):
+    barrier.wait()
+    try:
+        RunFolder(folder).claim({"seed": seed}, {})
+        got.append(seed)
+    except RequestError:
+        pass
+
+
+def test_of_two_configurations_at_once_one_gets_the_folder(tmp_path):
+    for number in range(30):
+        folder, barrier, got = RunFolder(tmp_path / str(number)).path, threading.Barrier(2), []
+        threads = [threading.Thread(target=_claim, args=(folder, seed, barrier, got)) for seed in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(got) == 1 and RunFolder(folder).holds({"seed": got[0]})
+
+
+CONFIGURATION = {"seed": 0, "method": {"n": 1, "name": "loco"}}
+WEIGHTS = {"weights": {"file": "a.pth", "sha256": "1" * 64}}
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "content.json", "environment.json", ".configuration.json"])
+@pytest.mark.parametrize("damage", ["", "half", "\0\0\0", "[]", "{", None])
+def test_a_damaged_configuration_is_restored_from_its_copy(tmp_path, caplog, name, damage):
+    folder = RunFolder(tmp_path)
+    folder.claim(CONFIGURATION, WEIGHTS)
+    write_result(folder, make_record("a"))
+    files = ["config.yaml", "content.json", "environment.json", ".configuration.json"]
+    before = {file: (tmp_path / file).read_text() for file in files}
+    if damage is None:
+        (tmp_path / name).unlink()
+    else:
+        (tmp_path / name).write_text(before[name][: len(before[name]) // 2] if damage == "half" else damage)
+    if name != ".configuration.json" and damage is not None:
+        assert not folder.holds(CONFIGURATION)
+    folder.claim(CONFIGURATION, WEIGHTS)
+    assert {file: (tmp_path / file).read_text() for file in files} == before
+    assert folder.done("a") and folder.holds(CONFIGURATION)
+    assert name == ".configuration.json" or f"{name} is damaged or missing: restored" in caplog.text
+    with pytest.raises(RequestError, match="another configuration"):
+        folder.claim({"seed": 1}, WEIGHTS)
+    with pytest.raises(RequestError, match="was made with other weights"):
+        folder.claim(CONFIGURATION, {"weights": {"file": "a.pth", "sha256": "2" * 64}})
+
+
+def test_results_of_nobody_knows_which_configuration_are_set_aside(tmp_path, caplog):
+    folder = RunFolder(tmp_path)
+    folder.claim(CONFIGURATION, WEIGHTS)
+    write_result(folder, make_record("a"))
+    folder.scores_file("b").write_text("of another configuration, perhaps")
+    (tmp_path / ".configuration.json").unlink()
+    (tmp_path / "config.yaml").write_text("")
+    folder.claim({"seed": 7}, {})
+    assert not folder.done("a") and folder.holds({"seed": 7}) and not list((tmp_path / ".partial").iterdir())
+    (kept,) = tmp_path.glob("set-aside-*")
+    assert VideoRecord.read(kept / "a" / "metrics.json") == make_record("a")
+    assert "config.yaml is damaged or missing" in caplog.text and kept.name in caplog.text
+
+
+def test_a_folder_of_an_older_lavx_gets_its_copy(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.claim(CONFIGURATION, WEIGHTS)
+    for name in (".configuration.json", "content.json"):
+        (tmp_path / name).unlink()
+    folder.claim(CONFIGURATION, WEIGHTS)
+    assert set(json.loads((tmp_path / ".configuration.json").read_text())) == {"config.yaml", "environment.json"}
+
+
+def test_a_lost_line_of_scores_does_not_shift_the_others(tmp_path):
+    file = tmp_path / "scores"
+    store = FileScoreStore(file, "a clip")
+    for batch in ([1.0, 2.0], [3.0], [4.0, 5.0]):
+        store.add("key", np.array(batch))
+    store.add("other", np.array([9.0]))
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join([*lines[:2], "\0" * 40 + "\n", *lines[3:]]))
+    store = FileScoreStore(file, "a clip")
+    assert store.get("key").tolist() == [1, 2] and store.get("other").tolist() == [9]
+    store.add("key", np.array([3.0, 4.0]))
+    assert FileScoreStore(file, "a clip").get("key").tolist() == [1, 2, 3, 4]
+    assert FileScoreStore(file, "another clip").get("key").tolist() == []

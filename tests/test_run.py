@@ -1,7 +1,9 @@
 import errno
 import json
+import logging
 import os
 import shutil
+import signal
 
 import numpy as np
 import pandas as pd
@@ -11,9 +13,11 @@ import yaml
 from hydra import compose, initialize_config_module
 from toy import ToyNetwork
 
+from lavx import stopping
 from lavx.datasets.shapes import CLASSES, Shapes
 from lavx.errors import RequestError
 from lavx.experiments.compose import settings
+from lavx.experiments.log_files import logging_to
 from lavx.experiments.run import Cell, request, run_cell, video_explainer
 from lavx.explainer import Explainer
 
@@ -350,3 +354,82 @@ def test_an_unusable_request_is_refused_before_anything_runs(request_cell, overr
 def test_the_target_can_be_chosen(request_cell, tmp_path, request_, expected):
     run_cell(request_cell(f"target={request_}", "videos=[shapes-0002]"), *NAMES)
     assert pd.read_csv(folder(tmp_path) / "results.csv").target.tolist() == [expected]
+
+
+def test_a_scheduler_s_signal_stops_a_cell_and_the_same_command_resumes(
+    request_cell, tmp_path, monkeypatch, capsys
+):
+    seen = []
+    own = Explainer.__call__
+
+    def signaled(explainer, clip):
+        seen.append(1)
+        if len(seen) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return own(explainer, clip)
+
+    monkeypatch.setattr(Explainer, "__call__", signaled)
+    with stopping.working():
+        assert run_cell(request_cell(), *NAMES) == 143
+    content = json.loads((folder(tmp_path) / "status.json").read_text())
+    assert content["state"] == "stopped" and content["done"] == 1
+    assert content["error"] == "stopped by SIGTERM (a scheduler, or kill)"
+    assert "stopped by SIGTERM (a scheduler, or kill); 1 of 3 videos are done" in capsys.readouterr().err
+    assert not list((folder(tmp_path) / "videos").glob(".*"))
+    assert run_cell(request_cell(), *NAMES) == 0
+    assert json.loads((folder(tmp_path) / "status.json").read_text())["state"] == "done"
+
+
+def test_a_cell_that_is_stopped_before_its_first_video_says_so(request_cell, tmp_path, monkeypatch):
+    def stopped(*args):
+        raise stopping.Stopped(signal.SIGHUP)
+
+    monkeypatch.setattr("lavx.experiments.run.video_explainer", stopped)
+    with pytest.raises(stopping.Stopped):
+        run_cell(request_cell(), *NAMES)
+    content = json.loads((folder(tmp_path) / "status.json").read_text())
+    assert content["state"] == "stopped" and "SIGHUP" in content["error"]
+
+
+def test_a_damaged_result_is_named_and_computed_again(request_cell, tmp_path, capsys):
+    run_cell(request_cell(), *NAMES)
+    whole = explanations(folder(tmp_path))
+    damaged = folder(tmp_path) / "videos" / "shapes-0001" / "explanation.npz"
+    damaged.write_bytes(b"")
+    capsys.readouterr()
+    assert run_cell(request_cell(), *NAMES) == 0
+    said = f"{damaged} is empty: shapes-0001 is explained again"
+    assert said in capsys.readouterr().err and said in (folder(tmp_path) / "run.log").read_text()
+    assert explanations(folder(tmp_path)) == whole
+
+
+def test_a_clip_that_resumes_inside_its_samples_ends_with_the_same_bytes(request_cell, tmp_path, monkeypatch):
+    arguments = ("n_videos=1", "batch_size=4")
+    run_cell(request_cell(*arguments), *NAMES)
+    whole = explanations(folder(tmp_path))
+    shutil.rmtree(tmp_path / "out")
+    calls = []
+    own = ToyNetwork.__call__
+
+    def interrupted(network, clips):
+        calls.append(1)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return own(network, clips)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ToyNetwork, "__call__", interrupted)
+        assert run_cell(request_cell(*arguments), *NAMES) == 130
+    assert list((folder(tmp_path) / ".partial").iterdir())
+    assert run_cell(request_cell(*arguments), *NAMES) == 0
+    assert explanations(folder(tmp_path)) == whole
+
+
+def test_a_full_disk_does_not_make_the_log_shout(tmp_path, capsys):
+    with logging_to(tmp_path / "run.log"):
+        log = logging.getLogger("lavx")
+        (handler,) = [h for h in log.handlers if isinstance(h, logging.FileHandler)]
+        handler.stream.close()
+        handler.stream = open("/dev/full", "w")
+        log.info("a line")
+    assert capsys.readouterr().err == ""

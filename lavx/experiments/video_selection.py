@@ -260,4 +260,6 @@ def read_selection(path: Path) -> list[str]:
             f"videos={path}: {error.strerror}. Give ids, [a,b], or a file that lavx select wrote."
         ) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise RequestError(f"videos={path} is not a selection file of lavx select.") from error
+        raise RequestError(
+            f"videos={path} is not a selection file of lavx select, or damaged. The same lavx select makes it anew."
+        ) from error
