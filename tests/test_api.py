@@ -236,7 +236,6 @@ def test_a_sampling_may_see_scores_and_ask_for_more():
 
 
 def test_the_exact_shapley_values_of_shapiq_on_a_game_of_a_clip(red_corner, rng):
-    shapiq = pytest.importorskip("shapiq")
     """Kernel SHAP with all coalitions against an exact computer that plays the same game."""
     shapiq = pytest.importorskip("shapiq")  # the core is tested without it, too
     from lavx.game import ScoredClip
