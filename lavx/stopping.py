@@ -82,6 +82,8 @@ def listening() -> Iterator[None]:
         if not _is_worker():
             for number, handler in previous.items():
                 signal.signal(number, handler)
+            if previous:
+                _asked = None  # what begins later in this process was not asked to stop
 
 
 @contextmanager
