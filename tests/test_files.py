@@ -125,7 +125,8 @@ def test_a_file_that_cannot_be_synced_does_not_take_its_place(tmp_path, monkeypa
 )
 def test_a_disk_that_cannot_be_written_is_an_invalid_request(tmp_path, code, name, refused):
     error = OSError(code, os.strerror(code), *([str(tmp_path / name)] if name else []))
-    with pytest.raises(RequestError if refused else OSError) as raised, writing_to(tmp_path / "outputs", "Do this."):
+    kind = RequestError if refused else OSError
+    with pytest.raises(kind) as raised, writing_to(tmp_path / "outputs", "Do this."):
         raise error
     if refused:
         assert str(raised.value) == f"cannot write to {tmp_path}/outputs ({os.strerror(code)}). Do this."
