@@ -261,5 +261,5 @@ def read_selection(path: Path) -> list[str]:
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise RequestError(
-            f"videos={path} is not a selection file of lavx select, or damaged. The same lavx select makes it anew."
+            f"videos={path} is not a selection file of lavx select, or is damaged. Make it anew with lavx select."
         ) from error
