@@ -1,6 +1,7 @@
 """The installed command, as a user types it."""
 
 import functools
+import json
 import os
 import signal
 import subprocess
@@ -84,6 +85,24 @@ def test_a_sweep_and_a_method_of_ones_own_from_a_folder_outside(command, tmp_pat
     done = command("run", "-m", "--config-dir", str(tmp_path / "conf"), "method=mine", "seed=0", *SMALL)
     assert done.returncode == 0, done.stderr
     assert list((tmp_path / "outputs/default/shapes/tpn").glob("mine-*/results.csv"))
+
+
+def test_a_label_is_in_the_folder_s_name_and_no_part_of_what_is_computed(command, tmp_path):
+    label = "label='n ${method.sampling.n_samples}'"
+    done = command("run", "-m", "method.sampling.n_samples=20,30", label, "n_videos=1", "metric.n_steps=4")
+    assert done.returncode == 0 and "2 cells: 2 done" in done.stdout, done.stderr
+    place = tmp_path / "outputs/default/shapes/tpn"
+    assert {p.name for p in place.iterdir()} == {"rise-n 20", "rise-n 30"}
+    content = json.loads((place / "rise-n 30" / "cell.json").read_text())
+    assert content == {"method": "rise", "label": "n 30", "changes": ["sampling.n_samples=30"]}
+    assert "label" not in (place / "rise-n 30" / "config.yaml").read_text()
+    (place / "rise-n 30").rename(place / "rise-other")
+    (place / "rise-other" / "cell.json").unlink()  # as lavx 0.1 left it
+    again = command("run", "method.sampling.n_samples=30", "label=other", "n_videos=1", "metric.n_steps=4")
+    assert again.returncode == 0 and "1 of 1 videos are done already" in again.stdout
+    assert json.loads((place / "rise-other" / "cell.json").read_text())["label"] == "other"
+    done = command("run", "label=a/b", *SMALL)
+    assert done.returncode == 2 and done.stderr.startswith("lavx: label=a/b must be 1 to 40 letters")
 
 
 def test_a_failing_cell_of_a_sweep_does_not_stop_the_others(command, tmp_path):

@@ -271,6 +271,21 @@ def test_a_sweep_is_planned_where_its_jobs_write_whatever_the_folders_are_called
     assert Path(config.hydra.sweep.dir) == Path(roots[0])  # multirun.yaml lies there too
 
 
+def test_a_label_must_tell_the_variations_of_a_sweep_apart(multirun):
+    counts = ("method=rise,lime", "method.sampling.n_samples=choice(300,1000)")
+    planned, _ = _plan(multirun("run", *counts, "label='n ${method.sampling.n_samples}'"))
+    assert [cell[2] for _, cell in planned] == ["rise-n 300", "rise-n 1000", "lime-n 300", "lime-n 1000"]
+    planned, _ = _plan(multirun("run", "method=rise,lime", "n_videos=1,2", "label=x"))  # more of the same
+    assert [cell[2] for _, cell in planned] == ["rise-x", "rise-x", "lime-x", "lime-x"]
+    hint = r"label=x is that of several variations of rise in this sweep: sampling.n_samples=300; "
+    with pytest.raises(
+        RequestError, match=hint + r".*as label=x-\$\{method.sampling.n_samples\}, or leave it out"
+    ):
+        _plan(multirun("run", *counts, "label=x"))
+    with pytest.raises(RequestError, match="removal=black; removal=blur. Label them in several commands, or"):
+        _plan(multirun("run", "method/removal=black,blur", "label=x"))
+
+
 @pytest.mark.parametrize("command", ["explain", "evaluate", "train"])
 def test_jobs_tell_their_exit_statuses_in_the_folder_they_write_to(multirun, monkeypatch, tmp_path, command):
     monkeypatch.chdir(tmp_path)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from outputs_tree import make_cell, make_grid, make_record, write_result
 
 from lavx.cli import arguments_for_hydra
-from lavx.commands.run import cell_name
+from lavx.commands.cell_name import cell_name
 from lavx.commands.status import show
 from lavx.datasets.base import Video
 from lavx.datasets.folder import Folder

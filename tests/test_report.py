@@ -8,16 +8,21 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from browser import opened, wait
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from omegaconf import OmegaConf
 from outputs_tree import make_cell, make_grid
 from scipy import stats
 
+from lavx.commands import sweep
 from lavx.commands.report import report
 from lavx.errors import RequestError
+from lavx.experiments import status
 from lavx.experiments.record import VERSION, VideoRecord
+from lavx.experiments.variation import Variation
 from lavx.methods.visualization import Heatmap, PosNeg
-from lavx.report import panels, tables, write_report
+from lavx.report import figures, panels, tables, write_report
 from lavx.report.hypotheses import FAILS, HOLDS, UNTESTED
 from lavx.report.study import CONTROLS, METHODS, read_study
 from lavx.report.verdicts import check_claims
@@ -247,7 +252,7 @@ def test_a_variants_name_is_escaped_in_every_form(tmp_path):
     variant = "lime-removal=blur_x"
     make_grid(tmp_path, datasets=("a_<b>",), nets=("tpn",), methods=("rise", variant))
     made = write_report(tmp_path, "default", panels=0)
-    assert r"lime-removal=blur\_x" in (made.folder / "tables" / "auc.tex").read_text()
+    assert r"LIME, removal=blur\_x" in (made.folder / "tables" / "auc.tex").read_text()
     assert r"a\_\<b\>" in (made.folder / "tables" / "auc.md").read_text()
     page = (made.folder / "index.html").read_text()
     assert "a_&lt;b&gt;" in page and "<b>" not in re.sub(r'<script type="application/json".*?</script>', "", page)
@@ -463,3 +468,120 @@ def test_browser_tests_without_chromium_are_skipped_but_fail_in_ci(monkeypatch, 
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(outcome, match="browser tests need Chromium"), opened(tmp_path / "x.html", 400):
         pass
+
+
+def make_variations(outputs, videos=VIDEOS, **cells):
+    """The six methods on one network, but with `cells` in the place of some of them: names and qualities."""
+    for method in METHODS:
+        for name, quality in cells.get(method, {method: None}).items():
+            make_cell(outputs, ("one", "tpn", name), videos, quality=quality)
+
+
+def test_claims_are_checked_on_a_variation_only_where_the_method_itself_is_not_there(tmp_path):
+    low = {name: {name: 0.3} for name in ("kernel_shap", "rise")}
+    best, many = "LIME is best in deletion AUC (up to 31 % lower)", [f"v{k}" for k in range(12)]
+    make_variations(tmp_path, many, lime={"lime-sampling.n_samples=300": 0.95}, **low)
+    found = verdicts(tmp_path)[best]
+    assert found.status == HOLDS
+    assert found.why.endswith("(n = 12); LIME is its variation LIME, n_samples=300")
+    make_cell(tmp_path, ("one", "tpn", "lime-lime5"), many[:11], quality=0.1)  # fewer results: not taken
+    assert verdicts(tmp_path)[best] == found
+    make_cell(tmp_path, ("one", "tpn", "lime"), many, quality=0.2)
+    plain = verdicts(tmp_path)[best]
+    assert plain.status == FAILS and "variation" not in plain.why
+    shutil.rmtree(tmp_path / "default")
+    make_variations(tmp_path, many, lime={"lime": 0.2}, **low)
+    assert verdicts(tmp_path)[best] == plain
+
+
+def test_variations_are_compared_beside_each_other(tmp_path):
+    names = ["lime", "lime-lime300", "lime-removal=blur-sampling.n_samples=3000"]
+    make_variations(tmp_path, lime=dict(zip(names, (0.9, 0.5, 0.7), strict=True)))
+    cell = tmp_path / "default" / "one" / "tpn" / "lime-lime300"
+    Variation("lime", "lime300", ("sampling.n_samples=300",)).write(cell)
+    made = write_report(tmp_path, "default", panels=0)
+    assert made.study.methods[:4] == [*names, "kernel_shap"]
+    text = (made.folder / "tables" / "auc.md").read_text()
+    shown = ("LIME", "lime300", "LIME, removal=blur, n\\_samples=3000", "Kernel SHAP")
+    found = [text.index(f"| {words} |") for words in shown if words != "LIME"]
+    assert found == sorted(found)
+    (ranked,) = [r for r in tables.rankings(made.study) if r.metric.key == "deletion_auc"]
+    assert set(names) <= set(ranked.comparison.average.index)
+    counts = table(made, "coverage").set_index("method")
+    assert counts.changes["lime-lime300"] == "sampling.n_samples=300" and counts.missing.sum() == 0
+    page = html.unescape((made.folder / "index.html").read_text())
+    assert "in 2 variations, no controls" in page
+
+
+def extents(figure):
+    """The boxes of all words of a figure that are not empty, in pixels, by axes and kind."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    for axes in figure.axes:
+        named = {"below": axes.get_xticklabels(), "beside": axes.get_yticklabels(), "inside": axes.texts}
+        for kind, words in named.items():  # numbers of axes are matplotlib's affair
+            yield [word for word in words if re.search("[a-z]", word.get_text())], kind
+
+
+def test_long_names_neither_overlap_nor_leave_the_figure(tmp_path):
+    labels = {"lime": None} | {f"lime-a label of 40 letters and more, number {k}": None for k in range(3)}
+    changes = "segmentation=windows-sampling.n_samples={}000-removal=blur-behavior=logit"
+    long = {f"rise-{changes.format(k)}": None for k in (1, 2)}
+    make_variations(tmp_path, lime=labels, rise={"rise": None} | long)
+    study = read_study(tmp_path, "default")
+    ranks = [r for r in tables.rankings(study) if r.metric.key == "deletion_auc"]
+    drawn = {
+        "bars": figures.draw_bars(study, "one", study.metrics[:2]),
+        "timings": figures.draw_timings(study, "one"),
+        "ranks": figures.draw_ranks(ranks),
+        "masks": figures.draw_minimal_masks(study, "one", "deletion"),
+    }
+    for name, figure in drawn.items():
+        width, height = figure.canvas.get_width_height()
+        for words, kind in extents(figure):
+            boxes = [word.get_window_extent() for word in words]
+            for box in boxes:
+                assert box.x0 >= -1 and box.x1 <= width + 1 and box.y0 >= -1 and box.y1 <= height + 1, name
+            if kind != "below":  # slanted ones have boxes that overlap, and lie apart
+                assert not any(a.overlaps(b) for k, a in enumerate(boxes) for b in boxes[k + 1 :]), (name, kind)
+            else:
+                assert all("\n" not in word.get_text() and len(word.get_text()) <= 30 for word in words)
+        for legend in figure.legends:
+            box = legend.get_window_extent()
+            assert box.x0 >= -1 and box.x1 <= width + 1, name
+
+
+def test_what_is_expected_is_what_the_sweeps_planned(tmp_path):
+    make_cell(tmp_path, ("one", "tpn", "lime"), VIDEOS[:2])
+    assert read_study(tmp_path, "default").missing == []
+    root = tmp_path / "default"
+    sweep.Sweep(
+        [(root, ("one", net, "lime")) for net in ("tpn", "tanet")] + [(root, ("one", "tpn", "loco-x"))], [6] * 3
+    )
+    study = read_study(tmp_path, "default")
+    assert study.missing == ["one / tanet: every method", "one / tpn / loco-x: the whole cell"]
+    record = status.Record(root / "one" / "tpn" / "lime", VIDEOS)
+    with record.working():
+        pass
+    study = read_study(tmp_path, "default")
+    assert study.missing[1] == "one / tpn / lime: 4 of 6 videos (v2, v3, v4, ...)"
+    counts = study.coverage.set_index(["net", "method"])
+    assert counts.loc[("tpn", "lime"), ["done", "missing"]].tolist() == [2, 4]
+    assert counts.loc[("tanet", "lime"), ["done", "missing"]].tolist() == [0, 6]
+    further = read_study(tmp_path, "default", ["timesformer"], ["rise"]).missing
+    assert "one / timesformer: every method" in further and "one / tpn / rise: the whole cell" in further
+
+
+def test_cells_that_are_not_to_be_compared_are_named(tmp_path, capsys):
+    for net, n_samples, n_steps in (("tanet", 5, 100), ("tpn", 7, 100), ("timesformer", 5, 50)):
+        cell = make_cell(tmp_path, ("one", net, "lime"), VIDEOS[:2])
+        content = {"method": {"sampling": {"n_samples": n_samples}}, "metric": {"n_steps": n_steps}, "target": 1}
+        (cell.path / "config.yaml").write_text(yaml.safe_dump(content))
+    assert report(OmegaConf.create(SETTINGS | {"outputs": str(tmp_path)})) == 0
+    lines = [
+        "one / timesformer / lime differs from one / tanet / lime in metric.n_steps: 100 -> 50",
+        "one / tpn / lime differs from one / tanet / lime in method.sampling.n_samples: 5 -> 7",
+    ]
+    assert "Not to be compared:\n  " + "\n  ".join(lines) in capsys.readouterr().out
+    page = html.unescape((tmp_path / "default" / "report" / "index.html").read_text())
+    assert "2 differences that keep cells from being compared" in page and all(line in page for line in lines)

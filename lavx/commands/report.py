@@ -33,6 +33,7 @@ def main(config: DictConfig) -> int:
 def report(config: Settings) -> int:
     """Write `<outputs>/<name>/report/` and print the verdicts on the claims and what is missing."""
     from lavx.report import write_report
+    from lavx.report.study import method_of
 
     check_whole(config, "panels", 0, or_null=True)
     if not isinstance(config.embed, bool):
@@ -47,12 +48,18 @@ def report(config: Settings) -> int:
     )
     study = made.study
     print(
-        f"{study.name}: {len(study.table)} explanations, {len(study.methods)} methods, "
+        f"{study.name}: {len(study.table)} explanations, {len({method_of(m) for m in study.methods})} methods, "
         f"{study.table.net.nunique()} networks, {study.table.dataset.nunique()} datasets"
     )
     counts = Counter(item.verdict.status for item in made.checked)
     print("Claims: " + "; ".join(f"{status}: {n}" for status, n in counts.items()))
-    for heading, lines in (("Missing", study.missing), ("Failed", study.failures), ("Not drawn", made.notes)):
+    noted = {
+        "Missing": study.missing,
+        "Failed": study.failures,
+        "Not to be compared": study.differing,
+        "Not drawn": made.notes,
+    }
+    for heading, lines in noted.items():
         if lines:
             print(f"{heading}:")
             print("\n".join(f"  {line}" for line in lines[:_MOST_LINES]))

@@ -9,20 +9,22 @@ from omegaconf import DictConfig
 from lavx import commands
 from lavx.commands import begin_job, guarded, sweep
 from lavx.commands.cell_name import cell_name
+from lavx.experiments.variation import Variation
 
 
 @hydra.main(version_base="1.3", config_path="pkg://lavx.conf", config_name="run")
 def _main(config: DictConfig) -> int:
     """Run the cell that Hydra composed; returns the exit status. In a sweep this may be another process."""
     runtime = HydraConfig.get()
-    names = cell_name(list(runtime.overrides.task), dict(runtime.runtime.choices))
+    overrides, choices = list(runtime.overrides.task), dict(runtime.runtime.choices)
 
     def job() -> int:
         begin_job(config.threads)
         from lavx.experiments.compose import settings
         from lavx.experiments.run import run_cell
 
-        return run_cell(settings(config), *names)
+        names = cell_name(overrides, choices, config.label)
+        return run_cell(settings(config), *names, Variation.of(choices["method"], overrides, config.label))
 
     return guarded(job)
 

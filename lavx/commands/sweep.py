@@ -24,6 +24,7 @@ from lavx.commands.cell_name import cell_name
 from lavx.errors import RequestError
 from lavx.experiments import job_statuses, status
 from lavx.experiments.names import checked_places
+from lavx.experiments.variation import Variation
 from lavx.files import write_text
 from lavx.text import visible
 
@@ -90,14 +91,34 @@ class Plan(Callback):
 def _plan(config: DictConfig) -> tuple[list[Planned], list[int | None]]:
     planned: list[Planned] = []
     n_videos: list[int | None] = []
+    variations: dict[Planned, Variation] = {}
     for job in composed_jobs(config):
         if not planned:
             _keep_beside(config, job)
         places = checked_places({key: job[key] for key in ("name", "outputs")})
-        names = cell_name(list(job.hydra.overrides.task), dict(job.hydra.runtime.choices))
-        planned.append((Path(places["outputs"], places["name"]), names))
+        overrides, choices = list(job.hydra.overrides.task), dict(job.hydra.runtime.choices)
+        cell = (Path(places["outputs"], places["name"]), cell_name(overrides, choices, job.label))
+        own = Variation.of(choices["method"], overrides, job.label)
+        _check_apart(own, variations.setdefault(cell, own))
+        planned.append(cell)
         n_videos.append(job.n_videos if isinstance(job.n_videos, int) else None)
     return planned, n_videos
+
+
+def _check_apart(one: Variation, other: Variation) -> None:
+    """Refuse two variations of a sweep that would write to the same folder."""
+    if one.changes != other.changes:
+        keys = [each.partition("=")[0] for each in sorted({*one.changes} ^ {*other.changes})]
+        numbers = [f"label={one.label}-${{method.{key}}}, or" for key in keys if "." in key]  # others are steps
+        hint = (
+            f"Put into the label what differs, as {numbers[0]}"
+            if numbers
+            else "Label them in several commands, or"
+        )
+        raise RequestError(
+            f"label={one.label} is that of several variations of {one.method} in this sweep: "
+            f"{', '.join(other.changes) or 'none'}; {', '.join(one.changes) or 'none'}. {hint} leave it out"
+        )
 
 
 def composed_jobs(config: DictConfig) -> Iterator[DictConfig]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from lavx.datasets.video_files import VideoFiles
@@ -16,13 +17,16 @@ from lavx.experiments.run import Cell, Request, claimed_by, noted, run_identity
 from lavx.experiments.run_folder import RunFolder
 from lavx.experiments.segmentation_cache import SegmentationCache
 from lavx.experiments.settings import Settings
+from lavx.experiments.variation import Variation
 from lavx.text import visible
 
 DATASET = "videos"  # what the dataset of such videos is called in the outputs folder
 _TOP = 5
 
 
-def explain_files(config: Settings, dataset: str, net: str, method: str) -> int:
+def explain_files(
+    config: Settings, dataset: str, net: str, method: str, variation: Variation | None = None
+) -> int:
     """Explain the videos that `video` names; returns the exit status.
 
     Args:
@@ -30,6 +34,7 @@ def explain_files(config: Settings, dataset: str, net: str, method: str) -> int:
         dataset: whose classes a network of mmaction2 has.
         net: what the network is called.
         method: what the method is called.
+        variation: what it is; None where that is not to be noted.
 
     Raises:
         RequestError: if the request is invalid.
@@ -39,11 +44,14 @@ def explain_files(config: Settings, dataset: str, net: str, method: str) -> int:
         raise RequestError("target=label: nobody says what these videos show. Give predicted, a class or an index")
     if config.target != "predicted":  # another class of the same video is another result, not another run
         method = cell_part(f"{method}-target={config.target}")
+        variation = variation and replace(variation, changes=(*variation.changes, f"target={config.target}"))
     names = (DATASET, net, method)
-    return noted(Path(config.outputs) / config.name / Path(*names), lambda: _explain(config, dataset, names))
+    return noted(
+        Path(config.outputs) / config.name / Path(*names), lambda: _explain(config, dataset, names, variation)
+    )
 
 
-def _explain(config: Settings, dataset: str, names: tuple[str, str, str]) -> int:
+def _explain(config: Settings, dataset: str, names: tuple[str, str, str], variation: Variation | None) -> int:
     net = names[1]
     videos = _videos(config, dataset)
     explain = build(config.method, "method")
@@ -56,7 +64,7 @@ def _explain(config: Settings, dataset: str, names: tuple[str, str, str]) -> int
         folder = RunFolder(Path(config.outputs) / config.name / Path(*names))
         everything = videos_of(videos)
         asked = Request(
-            config, names, run_identity(config), files, everything, everything, explain, metric, folder
+            config, names, run_identity(config), files, everything, everything, explain, metric, folder, variation
         )
         explainer = VideoExplainer(
             names=names,

@@ -31,6 +31,7 @@ from lavx.experiments.record_index import Summary
 from lavx.experiments.run_folder import RunFolder
 from lavx.experiments.segmentation_cache import SegmentationCache
 from lavx.experiments.settings import Settings
+from lavx.experiments.variation import Variation
 from lavx.experiments.videos import check_unchanged, chosen_videos
 from lavx.explainer import Control, Explainer
 from lavx.files import FINISHED_STAY, why_not_writable, writing_to
@@ -45,6 +46,7 @@ log = logging.getLogger(__name__)
 # Where a run happens and how much of it is asked for: not what it computes. All other keys make a run another.
 _NOT_PART_OF_A_RUN = (
     "name",
+    "label",
     "outputs",
     "trained",
     "n_videos",
@@ -77,6 +79,7 @@ class Request:
         method: how to explain.
         metric: how explanations are evaluated.
         folder: where results go.
+        variation: what the method is, to be noted there; None where it is not to be.
     """
 
     config: Settings
@@ -88,6 +91,7 @@ class Request:
     method: Explainer | Control
     metric: InsertionDeletion
     folder: RunFolder
+    variation: Variation | None = None
 
     @property
     def is_done(self) -> bool:
@@ -98,7 +102,7 @@ class Request:
         return all(self.folder.folder(video.id).name in explained for video in self.videos)
 
 
-def request(config: Settings, names: tuple[str, str, str]) -> Request:
+def request(config: Settings, names: tuple[str, str, str], variation: Variation | None = None) -> Request:
     """Check and build what settings ask for.
 
     Raises:
@@ -114,7 +118,8 @@ def request(config: Settings, names: tuple[str, str, str]) -> Request:
     everything = videos_of(dataset)
     videos = chosen_videos(config, names[0], everything)
     folder = RunFolder(Path(config.outputs) / config.name / Path(*names))
-    return Request(config, names, run_identity(config), dataset, everything, videos, method, metric, folder)
+    own = run_identity(config)
+    return Request(config, names, own, dataset, everything, videos, method, metric, folder, variation)
 
 
 def run_identity(config: Settings) -> dict[str, Any]:
@@ -141,7 +146,13 @@ def claimed_by(asked: Request, network: Network) -> BatchSizes:
     where = environment(network.weights, label, asked.config.seed)
     with logging_to(asked.folder.path / "run.log"):
         asked.folder.claim(asked.identity, where | {"batch_size": asked.config.batch_size})
+    _note_variation(asked)
     return batches
+
+
+def _note_variation(asked: Request) -> None:
+    if asked.variation is not None:
+        asked.variation.write(asked.folder.path)
 
 
 def video_explainer(asked: Request, device: str | None = None) -> VideoExplainer:
@@ -319,13 +330,21 @@ class Cell:
             )
 
 
-def run_cell(config: Settings, dataset: str, net: str, method: str) -> int:
-    """Run a cell into `<outputs>/<name>/<dataset>/<net>/<method>`; returns the exit status."""
+def run_cell(config: Settings, dataset: str, net: str, method: str, variation: Variation | None = None) -> int:
+    """Run a cell into `<outputs>/<name>/<dataset>/<net>/<method>`; returns the exit status.
+
+    Args:
+        config: the settings of `lavx run`.
+        dataset: what the dataset is called.
+        net: what the network is called.
+        method: what the method is called.
+        variation: what it is; None where that is not to be noted.
+    """
     folder = Path(config.outputs) / config.name / dataset / net / method
 
     def job() -> int:
         with workers.device(config.device) as device:
-            asked = request(config, (dataset, net, method))
+            asked = request(config, (dataset, net, method), variation)
             if asked.is_done:
                 return _nothing_left(asked)
             return Cell(asked, video_explainer(asked, device)).run()
@@ -364,6 +383,7 @@ def noted(folder: Path, job: Callable[[], int]) -> int:
 
 def _nothing_left(asked: Request) -> int:
     folder, videos = asked.folder, asked.videos
+    _note_variation(asked)
     explained = folder.explained()
     for video in videos:
         place = folder.folder(video.id)

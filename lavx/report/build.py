@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from lavx.files import clean_parts, whole_folder, writing_to
 from lavx.report import figures, page, tables, verdicts
-from lavx.report.study import CONTROLS, METHODS, Study, read_study
+from lavx.report.study import Study, read_study
 from lavx.report.verdicts import Checked
 from lavx.text import csv_of
 
@@ -40,7 +40,7 @@ def write_report(
     outputs: Path,
     name: str,
     nets: Sequence[str] = (),
-    methods: Sequence[str] = (*METHODS, *CONTROLS),
+    methods: Sequence[str] = (),
     panels: int | None = 3,
     embed: bool = False,
 ) -> Report:
@@ -49,8 +49,8 @@ def write_report(
     Args:
         outputs: the root folder of all results.
         name: of the run.
-        nets: networks that are expected beside those that are there.
-        methods: methods that are expected beside those that are there.
+        nets: networks that are expected beside those that sweeps planned.
+        methods: methods that are expected beside those that sweeps planned.
         panels: most videos of each dataset and network that get a panel; None for all.
         embed: put the overlay videos into `index.html` instead of linking to them.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,13 +15,30 @@ from matplotlib.figure import Figure
 from lavx.drawing.style import CURVE_COLORS, INK, SOFT, plain_axes
 from lavx.experiments.names import folder_name
 from lavx.report.panels import Panels
-from lavx.report.plots import DPI, GRID, color, heading, new_figure, save
+from lavx.report.plots import DPI, GRID, color, cut, heading, new_figure, save
 from lavx.report.statistics import estimate
-from lavx.report.study import CONTROLS, RATING, Metric, Study, ordered
-from lavx.report.tables import PARTS, Ranking, masked, rated, scope_title, scopes, timed, title, values
+from lavx.report.study import RATING, Metric, Study, is_control, method_of, ordered
+from lavx.report.tables import PARTS, Ranking, masked, method_title, rated, scope_title, scopes, timed, values
 
 _PARTS = {"segmentation": "#e69f00", "inference": "#0072b2", "explanation": "#009e73"}
+_LINE = 20  # most characters of a method's name in a line
+_LETTER = 0.065  # inches that a character takes
 _MARKERS = {"lime": "o", "kernel_shap": "s", "rise": "^", "loco": "D", "univariate": "v", "occlusion": "P"}
+
+
+def _name(method: str, most: int = 56) -> str:
+    """What a method is called in a figure, in so many characters at most."""
+    return cut(method_title(method), most)
+
+
+def _beside(method: str) -> str:
+    """What a method is called beside a row: in lines where it is long."""
+    return "\n".join(textwrap.wrap(_name(method, 2 * _LINE), _LINE, break_on_hyphens=False))
+
+
+def _below(method: str) -> str:
+    """What a method is called below a bar."""
+    return _name(method, 30).removesuffix(" (control)")
 
 
 def _of(study: Study, dataset: str) -> list[tuple[str, str]]:
@@ -31,8 +49,9 @@ def draw_timings(study: Study, dataset: str) -> Figure:
     """Seconds a video as stacked bars, a panel a network."""
     chosen = _of(study, dataset)
     table = timed(study)
-    methods = [m for m in study.methods if m not in CONTROLS]
-    figure = new_figure(max(6.4, 3.3 * len(chosen) + 0.6), 1.1 + 0.36 * len(methods))
+    methods = [m for m in study.methods if not is_control(m)]
+    row = max(0.36, 0.18 * max((len(_beside(m).splitlines()) for m in methods), default=0))
+    figure = new_figure(max(6.4, 3.3 * len(chosen) + 0.6), 1.1 + row * len(methods))
     panels = figure.subplots(1, len(chosen), squeeze=False, sharey=True)[0]
     for axes, scope in zip(panels, chosen, strict=True):
         starts = {m: 0.0 for m in methods}
@@ -48,7 +67,7 @@ def draw_timings(study: Study, dataset: str) -> Figure:
             if starts[m]:
                 axes.text(starts[m] + 0.02 * longest, k, f"{starts[m]:.2f}", va="center", fontsize=7.5, color=SOFT)
         axes.set_xlim(0, 1.16 * longest)
-        axes.set_yticks(range(len(methods)), [title(m) for m in methods])
+        axes.set_yticks(range(len(methods)), [_beside(m) for m in methods])
         axes.set_xlabel("seconds a video", fontsize=8, color=SOFT)
         axes.xaxis.grid(color=GRID, linewidth=0.6)
         heading(axes, scope_title(scope))
@@ -63,7 +82,9 @@ def draw_bars(study: Study, dataset: str, metrics: Sequence[Metric], table: pd.D
     """Means with intervals, a row a metric, a column a network; controls are gray, with a dashed line across."""
     chosen = _of(study, dataset)
     table = study.table if table is None else table
-    figure = new_figure(max(6.4, 2.9 * len(chosen) + 0.5), 0.8 + 2.3 * len(metrics))
+    width = max(2.9, 0.34 * len(set(table.method)))
+    below = 0.6 * _LETTER * max(0, max(len(_below(m)) for m in set(table.method)) - 12)  # for slanted names
+    figure = new_figure(max(6.4, width * len(chosen) + 0.5), 0.8 + (2.3 + below) * len(metrics))
     panels = figure.subplots(len(metrics), len(chosen), squeeze=False, sharey="row")
     for row, metric in zip(panels, metrics, strict=True):
         for axes, scope in zip(row, chosen, strict=True):
@@ -74,9 +95,9 @@ def draw_bars(study: Study, dataset: str, metrics: Sequence[Metric], table: pd.D
                 axes.bar(k, e.mean, width=0.72, color=color(m))
                 if e.n > 1:
                     axes.plot([k, k], [e.low, e.high], color=INK, linewidth=1.2)
-                if m in CONTROLS:
+                if is_control(m):
                     axes.axhline(e.mean, color=color(m), linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
-            axes.set_xticks(range(len(names)), [title(m).removesuffix(" (control)") for m in names], rotation=40,
+            axes.set_xticks(range(len(names)), [_below(m) for m in names], rotation=40,
                             ha="right", rotation_mode="anchor")  # fmt: skip
             axes.yaxis.grid(color=GRID, linewidth=0.6)
             heading(axes, scope_title(scope))
@@ -100,10 +121,12 @@ def draw_minimal_masks(study: Study, dataset: str, curve: str) -> Figure:
         inside = masked(study, scope)
         for m in ordered(inside.method):
             own = inside[inside.method == m].reindex(columns=columns)
-            style = (0, (4, 2)) if m in CONTROLS else "-"
-            marker = None if m in CONTROLS else _MARKERS.get(m, "x")
-            line = dict(color=color(m), linewidth=1.4, linestyle=style, marker=marker, markersize=3.5)
-            drawn[m] = upper.plot(x, 100 * own.mean(), label=title(m), **line)[0]
+            style = (0, (4, 2)) if is_control(m) else "-"
+            marker = None if is_control(m) else _MARKERS.get(method_of(m), "x")
+            inside_marker = color(m) if method_of(m) == m else "white"
+            line = dict(color=color(m), linewidth=1.4, linestyle=style, marker=marker, markersize=3.5,
+                        markerfacecolor=inside_marker)  # fmt: skip
+            drawn[m] = upper.plot(x, 100 * own.mean(), label=_name(m), **line)[0]
             lower.plot(x, 100 * own.notna().mean(), **line)
         lower.set_ylim(0, 104)
         lower.set_xlabel("threshold \N{GREEK SMALL LETTER TAU}", fontsize=8, color=SOFT)
@@ -115,9 +138,9 @@ def draw_minimal_masks(study: Study, dataset: str, curve: str) -> Figure:
     panels[0][0].set_ylabel("smallest share of voxels (%)\nmean over those reached", fontsize=8, color=SOFT)
     panels[1][0].set_ylabel("reached (%)", fontsize=8, color=SOFT)
     handles = [drawn[m] for m in ordered(drawn)]
-    figure.legend(
-        handles=handles, loc="outside lower center", ncols=min(8, len(handles)), frameon=False, fontsize=8
-    )
+    longest = max((len(_name(m)) for m in drawn), default=0)
+    ncols = max(1, min(8, len(handles), int(figure.get_figwidth() / (_LETTER * longest + 0.5))))
+    figure.legend(handles=handles, loc="outside lower center", ncols=ncols, frameon=False, fontsize=8)
     return figure
 
 
@@ -129,25 +152,27 @@ def draw_ranks(found: Sequence[Ranking]) -> Figure:
     heights = [
         1.2 + 0.2 * math.ceil(len(r.comparison.average) / 2) + 0.1 * len(r.comparison.groups) for r in found
     ]
-    figure = Figure(figsize=(7.6, sum(heights) + 0.3), dpi=DPI, facecolor="white")
+    longest = max(len(_name(name)) for r in found for name in r.comparison.average.index)
+    margin = 1.75 + _LETTER * max(0, longest - 16)  # on either side, for the names
+    figure = Figure(figsize=(4.1 + 2 * margin, sum(heights) + 0.3), dpi=DPI, facecolor="white")
     top = sum(heights) + 0.3
     for r, height in zip(found, heights, strict=True):
         top -= height
         box = (0.0, top / (sum(heights) + 0.3), 1.0, height / (sum(heights) + 0.3))
-        _rank_diagram(figure.add_axes(box), r, height)
+        _rank_diagram(figure.add_axes(box), r, height, margin)
     return figure
 
 
-def _rank_diagram(axes: Axes, r: Ranking, height: float) -> None:
+def _rank_diagram(axes: Axes, r: Ranking, height: float, margin: float) -> None:
     """Drawn in inches from the lower left corner."""
     c = r.comparison
     k = len(c.average)
-    left, right, line = 1.75, 5.85, height - 0.85
+    left, right, line = margin, margin + 4.1, height - 0.85
 
     def at(rank: float) -> float:
         return left + (right - left) * (rank - 1) / (k - 1)
 
-    axes.set_xlim(0, 7.6)
+    axes.set_xlim(0, 4.1 + 2 * margin)
     axes.set_ylim(0, height)
     axes.set_axis_off()
     axes.text(
@@ -183,7 +208,8 @@ def _rank_diagram(axes: Axes, r: Ranking, height: float) -> None:
         x, end = at(c.average[name]), (left - 0.15 if is_left else right + 0.15)
         axes.plot([x, x, end], [line, y, y], color=color(name), linewidth=1.1)
         axes.plot(x, line, "o", color=color(name), markersize=4)
-        words = f"{title(name)}  {c.average[name]:.2f}" if is_left else f"{c.average[name]:.2f}  {title(name)}"
+        average = f"{c.average[name]:.2f}"
+        words = f"{_name(name)}  {average}" if is_left else f"{average}  {_name(name)}"
         axes.text(end + (-0.06 if is_left else 0.06), y, words, fontsize=8, color=INK, va="center",
                   ha="right" if is_left else "left", parse_math=False)  # fmt: skip
 
@@ -241,7 +267,7 @@ def _of_dataset(study: Study, dataset: str) -> Iterator[Drawn]:
     if scores is not None and dataset in set(scores.dataset):
         caption = f"{dataset}: user scores, mean and 95 % interval"
         yield "ratings", f"user_scores_{dataset}", caption, draw_bars(study, dataset, [RATING], scores)
-    if set(study.methods) - set(CONTROLS):  # whose seconds say nothing
+    if not all(is_control(method) for method in study.methods):  # whose seconds say nothing
         caption = f"{dataset}: seconds a video by part"
         yield "timings", f"timings_{dataset}", caption, draw_timings(study, dataset)
 
@@ -260,7 +286,7 @@ def _of_ranks(found: Sequence[Ranking]) -> Iterator[Drawn]:
 
 def _of_videos(study: Study, panels: Panels, n_panels: int | None) -> Iterator[Drawn]:
     for (dataset, net), inside in study.table.groupby(["dataset", "net"]):
-        counts = inside[~inside.method.isin(CONTROLS)].groupby("video_id").size()
+        counts = inside[~inside.method.map(is_control)].groupby("video_id").size()
         videos = list(counts.sort_values(ascending=False, kind="stable").index[:n_panels])
         for video in sorted(videos or sorted(set(inside.video_id))[:n_panels]):
             place = next(place for key, place in study.places.items() if key[3] == video)

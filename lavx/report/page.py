@@ -18,8 +18,8 @@ from lavx.experiments.status import cell_files
 from lavx.report.figures import Figures
 from lavx.report.hypotheses import FAILS, HOLDS, UNDECIDED, UNTESTED
 from lavx.report.plots import DPI
-from lavx.report.study import CONTROLS, KEYS, Study
-from lavx.report.tables import ALL, Table, number, scope_title, scopes, title, values
+from lavx.report.study import KEYS, Study, is_control, method_of
+from lavx.report.tables import ALL, Table, method_title, number, scope_title, scopes, title, values
 from lavx.report.verdicts import HOW, Checked, alone, said
 
 _HERE = Path(__file__).parent
@@ -99,6 +99,7 @@ def draw_page(
         tiles=[{"term": term, "value": value, "detail": detail} for term, value, detail in _tiles(study)],
         missing=study.missing,
         failures=study.failures,
+        differing=study.differing,
         counts=_counts(checked),
         claims=[_claim(item) for item in checked],
         how=HOW,
@@ -149,23 +150,26 @@ def _tiles(study: Study) -> list[tuple[str, str, str]]:
         ("explanations", str(len(table)), f"{n_cells} cells"),
         ("videos", str(n_videos), ", ".join(datasets)),
         ("networks", str(len(nets)), ", ".join(title(n) for n in nets)),
-        ("methods", str(len([m for m in study.methods if m not in CONTROLS])), _controls(study)),
+        ("methods", str(len({method_of(m) for m in study.methods if not is_control(m)})), _further(study)),
     ]
     scope = scopes(study)[0]
     for metric in study.metrics[:2]:
         found = values(study, table, scope, metric.key)
-        means = {m: float(v.mean()) for m, v in found.items() if m not in CONTROLS and len(v)}
+        means = {m: float(v.mean()) for m, v in found.items() if not is_control(m) and len(v)}
         if means:
             best = (max if metric.higher_is_better else min)(means, key=lambda m: means[m])
             better = "highest" if metric.higher_is_better else "lowest"
             where = "" if ALL not in scope else f", {scope_title(scope)}"
-            tiles.append((f"{better} {metric.title}", title(best), f"mean {number(means[best])}{where}"))
+            tiles.append((f"{better} {metric.title}", method_title(best), f"mean {number(means[best])}{where}"))
     return tiles
 
 
-def _controls(study: Study) -> str:
-    n = len([m for m in study.methods if m in CONTROLS])
-    return f"and {n} control{'s' * (n > 1)}" if n else "no controls"
+def _further(study: Study) -> str:
+    """What there is beside the methods themselves."""
+    n = len([m for m in study.methods if is_control(m)])
+    n_variations = len([m for m in study.methods if not is_control(m) and method_of(m) != m])
+    variations = f"in {n_variations} variation{'s' * (n_variations > 1)}, " if n_variations else ""
+    return variations + (f"and {n} control{'s' * (n > 1)}" if n else "no controls")
 
 
 def _counts(checked: Sequence[Checked]) -> str:
@@ -245,7 +249,7 @@ def _entry(study: Study, row: Mapping[Any, Any], embed: bool) -> dict[str, Any]:
         "net": net,
         "net_title": title(net),
         "method": method,
-        "method_title": title(method),
+        "method_title": method_title(method),
         "video": video,
         "score": number(float(row["score"])),
         "deletion": number(float(row["deletion_auc"])),

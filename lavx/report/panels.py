@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from lavx.drawing.style import CURVE_COLORS, INK, SOFT, plain_axes
 from lavx.experiments.record import CurvePoints
 from lavx.methods.visualization import Heatmap, PosNeg
-from lavx.report.plots import GRID, heading, new_figure
+from lavx.report.plots import GRID, cut, heading, new_figure
 from lavx.report.study import Study
-from lavx.report.tables import title
+from lavx.report.tables import method_title
 
 if TYPE_CHECKING:
     from lavx.types import Visualization
@@ -177,7 +177,7 @@ def _draw_images(axes: Sequence[Axes], row: _Row) -> None:
         plot.set_xticks([])
         plot.set_yticks([])
         plain_axes(plot, ())
-    words = "\n".join(textwrap.wrap(title(row.method), _LINE))
+    words = "\n".join(textwrap.wrap(cut(method_title(row.method), 4 * _LINE), _LINE))
     axes[0].set_ylabel(words, fontsize=8.5, color=INK, parse_math=False)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from lavx.drawing.style import INK
@@ -21,11 +22,23 @@ _COLORS = {"lime": "#009e73", "kernel_shap": "#0072b2", "rise": "#d55e00", "loco
 
 
 def color(method: str) -> str:
-    """The color that a method has in every figure."""
-    if method in _COLORS:
-        return _COLORS[method]
-    hue = zlib.crc32(method.encode()) / 2**32
-    return "#" + "".join(f"{round(255 * c):02x}" for c in colorsys.hls_to_rgb(hue, 0.42, 0.5))
+    """The color that a method has in every figure; a variation has a lighter one of the same hue."""
+    base, hyphen, variation = method.partition("-")
+    if base in _COLORS:
+        own = to_rgb(_COLORS[base])
+    else:
+        own = colorsys.hls_to_rgb(zlib.crc32(base.encode()) / 2**32, 0.42, 0.5)
+    white = 0.3 + 0.4 * zlib.crc32(variation.encode()) / 2**32 if hyphen else 0.0
+    red, green, blue = (white + (1 - white) * part for part in own)
+    return to_hex((red, green, blue))
+
+
+def cut(words: str, most: int) -> str:
+    """Words in at most so many characters: their two ends, where that is not all."""
+    if len(words) <= most:
+        return words
+    end = (most - 1) // 2
+    return f"{words[: most - 1 - end].rstrip()}\N{HORIZONTAL ELLIPSIS}{words[-end:].lstrip()}"
 
 
 def save(figure: Figure, folder: Path, name: str) -> None:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from lavx.errors import RequestError
+from lavx.experiments.identity import CONFIG, difference
 from lavx.experiments.record import METRICS as RECORD
 from lavx.experiments.record import NewerVersionError, VideoRecord
 from lavx.experiments.record_index import RecordIndex, Summary
-from lavx.experiments.status import cell_files
+from lavx.experiments.status import STATUS, cell_files, requested
+from lavx.experiments.variation import Variation, method_key
 from lavx.text import csv_cell, visible
 
 METHODS = ("lime", "kernel_shap", "rise", "loco", "univariate", "occlusion")
 CONTROLS = ("random", "center")
 KEYS = ["dataset", "net", "method", "video_id"]
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 RATING_COLUMNS = ("rater", *KEYS, "score")
 
 
@@ -65,6 +69,7 @@ class Study:
         coverage: a row for each cell of the expected grid: done, failed, missing.
         missing: what is not there, in sentences.
         failures: videos that could not be explained and why, in sentences.
+        differing: cells whose methods have one name but not the same parameters, in sentences.
         ratings: a row for each user score, or None where there are none.
     """
 
@@ -75,6 +80,7 @@ class Study:
     coverage: pd.DataFrame = field(default_factory=pd.DataFrame)
     missing: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    differing: list[str] = field(default_factory=list)
     ratings: pd.DataFrame | None = None
 
     def record(self, key: tuple[str, ...]) -> VideoRecord:
@@ -98,23 +104,32 @@ class Study:
         return sorted(names, key=float)
 
 
+def method_of(name: str) -> str:
+    """The method that a variation is of; a method itself."""
+    return name.partition("-")[0]
+
+
+def is_control(name: str) -> bool:
+    """Whether a method, or what it varies, is a control."""
+    return method_of(name) in CONTROLS
+
+
 def ordered(methods: Any) -> list[str]:
-    """Methods in the order in which they are always shown."""
-    present = set(methods)
-    others = sorted(present - set(METHODS) - set(CONTROLS))
-    return [m for m in METHODS if m in present] + others + [m for m in CONTROLS if m in present]
+    """Methods in the order in which they are always shown, each followed by its variations."""
+    present = {str(name) for name in methods}
+    others = sorted({method_of(name) for name in present} - set(METHODS) - set(CONTROLS))
+    place = {method: k for k, method in enumerate((*METHODS, *others, *CONTROLS))}
+    return sorted(present, key=lambda name: (place[method_of(name)], method_of(name) != name, name))
 
 
-def read_study(
-    outputs: Path, name: str, nets: Sequence[str] = (), methods: Sequence[str] = (*METHODS, *CONTROLS)
-) -> Study:
+def read_study(outputs: Path, name: str, nets: Sequence[str] = (), methods: Sequence[str] = ()) -> Study:
     """Read a run.
 
     Args:
         outputs: the root folder of all results.
         name: of the run.
-        nets: networks that are expected beside those that are there.
-        methods: methods that are expected beside those that are there.
+        nets: networks that are expected beside those that sweeps planned.
+        methods: methods that are expected beside those that sweeps planned.
 
     Raises:
         RequestError: if there is nothing to report, saying what to run.
@@ -128,24 +143,11 @@ def read_study(
         known = sorted(place.name for place in outputs.glob("[!.]*") if cell_files(place, "config.yaml"))
         hint = f" There are runs named {', '.join(known)}: name=..." if known else ""
         raise RequestError(f"{folder} holds no results. First run: {command}.{hint}")
-    rows: list[dict[str, Any]] = []
     study = Study(name, folder, pd.DataFrame())
-    failed: dict[tuple[str, ...], set[str]] = {}
-    for cell in cells:
-        dataset, net, method = map(visible, cell.parts[-3:])
-        key = (dataset, net, method)
-        failed[key] = set()
-        for place, record in RecordIndex(cell).read().items():
-            row, masks = _checked(record).numbers()
-            video, error = visible(row.pop("video_id")), row.pop("error")
-            if error is not None:
-                failed[key].add(video)
-                study.failures.append(f"{' / '.join(key)} / {video}: {visible(error)}")
-                continue
-            for curve, reached in masks.items():
-                row |= {f"mask_{curve}_{t}": np.nan if f is None else f for t, f in reached.items()}
-            rows.append(dict(zip(KEYS, (*key, video), strict=True)) | row)
-            study.places[(*key, video)] = cell / "videos" / place
+    rows: list[dict[str, Any]] = []
+    found = [_Cell.at(place) for place in sorted({*cells, *(file.parent for file in cell_files(folder, STATUS))})]
+    for cell in found:
+        rows += _rows(study, cell)
     if not rows:
         reasons = "; ".join(study.failures[:3])
         raise RequestError(
@@ -153,9 +155,27 @@ def read_study(
             f"Go on with: {command}"
         )
     study.table = pd.DataFrame(rows).sort_values(KEYS, ignore_index=True)
-    _cover(study, list(failed), failed, nets, methods)
+    _cover(study, found, nets, methods)
+    study.differing = _differing(found)
     study.ratings = _ratings(folder / "ratings.csv", study.table)
     return study
+
+
+def _rows(study: Study, cell: _Cell) -> Iterator[dict[str, Any]]:
+    """The rows of a cell's explained videos; what is there of it is noted."""
+    for folder, record in RecordIndex(cell.place).read().items():
+        row, masks = _checked(record).numbers()
+        video, error = visible(row.pop("video_id")), row.pop("error")
+        cell.videos[folder] = video
+        if error is not None:
+            cell.failed.add(video)
+            study.failures.append(f"{' / '.join(cell.key)} / {video}: {visible(error)}")
+            continue
+        cell.done.add(video)
+        study.places[(*cell.key, video)] = cell.place / "videos" / folder
+        for curve, reached in masks.items():
+            row |= {f"mask_{curve}_{t}": np.nan if f is None else f for t, f in reached.items()}
+        yield dict(zip(KEYS, (*cell.key, video), strict=True)) | row
 
 
 def _checked(record: Summary | OSError | ValueError) -> Summary:
@@ -166,39 +186,93 @@ def _checked(record: Summary | OSError | ValueError) -> Summary:
     raise RequestError(f"{record}. Run the cell again: it explains the video anew.") from record
 
 
-def _cover(
-    study: Study,
-    present: list[tuple[str, ...]],
-    failed: dict[tuple[str, ...], set[str]],
-    nets: Sequence[str],
-    methods: Sequence[str],
-) -> None:
-    """Compare what is there with the grid of all datasets, networks, methods and videos."""
+@dataclass
+class _Cell:
+    """What is there of a cell, and what was asked for.
+
+    Attributes:
+        key: dataset, net and method.
+        place: its folder.
+        variation: what the method is.
+        asked: the folders of the videos asked for; None where that was not noted.
+        videos: ids by folder.
+        done: ids of videos explained.
+        failed: ids of videos that could not be.
+    """
+
+    key: tuple[str, str, str]
+    place: Path
+    variation: Variation
+    asked: list[str] | None
+    videos: dict[str, str] = field(default_factory=dict)
+    done: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
+
+    @classmethod
+    def at(cls, place: Path) -> _Cell:
+        variation = Variation.read(place)
+        dataset, net = map(visible, place.parts[-3:-1])
+        return cls((dataset, net, visible(method_key(place, variation))), place, variation, requested(place))
+
+
+def _cover(study: Study, cells: Sequence[_Cell], nets: Sequence[str], methods: Sequence[str]) -> None:
+    """Compare what is there with what was asked for: the cells of the sweeps, and what is expected beside them."""
     rows = []
-    for dataset in sorted({key[0] for key in present}):
-        own = study.table[study.table.dataset == dataset]
-        wanted = {str(v) for v in own.video_id} | {v for k, vs in failed.items() if k[0] == dataset for v in vs}
-        own_nets = sorted({*nets, *(key[1] for key in present if key[0] == dataset)})
-        for net in own_nets:
+    for dataset in sorted({cell.key[0] for cell in cells}):
+        own = [cell for cell in cells if cell.key[0] == dataset]
+        ids = {folder: video for cell in own for folder, video in cell.videos.items()}
+        everything = {*ids.values()} | {ids.get(name, visible(name)) for cell in own for name in cell.asked or ()}
+        expected: dict[str, dict[str, _Cell | None]] = {
+            net: {} for net in sorted({*nets, *(c.key[1] for c in own)})
+        }
+        present = {cell.key[2] for cell in own}
+        for net, there in expected.items():
+            there |= dict.fromkeys({*methods, *(present if net in nets else ())})
+            there |= {cell.key[2]: cell for cell in own if cell.key[1] == net}
             gone = []
-            for method in ordered({*methods, *(key[2] for key in present if key[0] == dataset)}):
-                key = (dataset, net, method)
-                done = {str(v) for v in own[(own.net == net) & (own.method == method)].video_id}
-                bad = failed.get(key, set())
-                left = sorted(wanted - done - bad)
-                rows.append((*key, len(done), len(bad), len(left)))
-                if not done and not bad:
+            for method in ordered(there):
+                cell = there[method]
+                if cell is None or not (cell.done or cell.failed):
                     gone.append(method)
-                elif left:
-                    names = ", ".join(left[:3]) + (", ..." if len(left) > 3 else "")
-                    study.missing.append(
-                        f"{dataset} / {net} / {method}: {len(left)} of {len(wanted)} videos ({names})"
-                    )
-            if len(gone) == len({*methods, *(key[2] for key in present if key[0] == dataset)}):
+                rows.append((dataset, net, method, *_counted(study, cell, everything, ids)))
+            if len(gone) == len(there):
                 study.missing.append(f"{dataset} / {net}: every method")
             else:
                 study.missing += [f"{dataset} / {net} / {method}: the whole cell" for method in gone]
-    study.coverage = pd.DataFrame(rows, columns=["dataset", "net", "method", "done", "failed", "missing"])
+    study.coverage = pd.DataFrame(
+        rows, columns=["dataset", "net", "method", "changes", "done", "failed", "missing"]
+    )
+
+
+def _counted(
+    study: Study, cell: _Cell | None, everything: set[str], ids: Mapping[str, str]
+) -> tuple[str, int, int, int]:
+    """The changes of a cell's method, and how many of its videos are done, failed and missing."""
+    if cell is None:
+        return "", 0, 0, len(everything)
+    wanted = everything if cell.asked is None else {ids.get(name, visible(name)) for name in cell.asked}
+    left = sorted(wanted - cell.done - cell.failed)
+    if left and (cell.done or cell.failed):
+        names = ", ".join(left[:3]) + (", ..." if len(left) > 3 else "")
+        study.missing.append(f"{' / '.join(cell.key)}: {len(left)} of {len(wanted)} videos ({names})")
+    return visible(", ".join(cell.variation.changes)), len(cell.done), len(cell.failed), len(left)
+
+
+def _differing(cells: Sequence[_Cell]) -> list[str]:
+    """What keeps cells from being compared: methods of one name that differ, and other metrics or targets."""
+    first: dict[str, tuple[_Cell, Any]] = {}
+    lines = []
+    for cell in cells:
+        try:
+            config = dict(yaml.load((cell.place / CONFIG).read_text(encoding="utf-8"), _LOADER))
+        except (OSError, ValueError, TypeError, yaml.YAMLError):
+            continue  # not begun, or damaged
+        for same, keys in ((cell.key[2], ("method",)), ("", ("metric", "target"))):
+            part = {key: config.get(key) for key in keys}
+            other, theirs = first.setdefault(same, (cell, part))
+            for line in difference(theirs, part):
+                lines.append(f"{' / '.join(cell.key)} differs from {' / '.join(other.key)} in {line}")
+    return lines
 
 
 def _ratings(file: Path, table: pd.DataFrame) -> pd.DataFrame | None:
@@ -258,5 +332,7 @@ def comparable(table: pd.DataFrame, column: str, methods: Sequence[str]) -> list
     almost nothing and so may be far ahead, are not counted.
     """
     counts = table[table.method.isin(methods) & table[column].notna()].groupby("method").size()
-    fullest = max((n for m, n in counts.items() if m not in CONTROLS), default=counts.max() if len(counts) else 0)
+    fullest = max(
+        (n for m, n in counts.items() if not is_control(str(m))), default=counts.max() if len(counts) else 0
+    )
     return [m for m in methods if m in counts and counts[m] * 2 >= fullest]

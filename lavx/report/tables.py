@@ -12,7 +12,6 @@ import pandas as pd
 
 from lavx.report.statistics import Comparison, Estimate, beaten, compare, estimate, holm
 from lavx.report.study import (
-    CONTROLS,
     RATING,
     Metric,
     Study,
@@ -20,6 +19,7 @@ from lavx.report.study import (
     by_video,
     comparable,
     complete,
+    is_control,
     ordered,
     shared,
 )
@@ -51,9 +51,28 @@ NAMES = {
 _DASH = "\N{EN DASH}"
 
 
+_CHANGE = re.compile(r"-(?=[a-z_0-9.]+=)")
+
+
 def title(name: str) -> str:
-    """What a method, network or dataset is called for people; a variant keeps its own name."""
+    """What a network, a dataset, or a method itself is called for people."""
     return NAMES.get(name, name)
+
+
+def method_title(name: str) -> str:
+    """What a method or a variation is called for people: `LIME`, `LIME, n_samples=300`, or by its label.
+
+    A label that begins with the method's name is enough by itself; before another one the method is named.
+    """
+    method, hyphen, rest = name.partition("-")
+    if not hyphen:
+        return title(method)
+    changes = _CHANGE.split(rest)
+    last = [re.sub(r"^[a-z_0-9.]+\.(?=\w+=)", "", change) for change in changes]
+    keys = [change.partition("=")[0] for change in last]
+    words = ", ".join(last if len(set(keys)) == len(keys) else changes)
+    says_so = words.casefold().startswith(method.casefold()) and len(words) > len(method)
+    return words if says_so else f"{title(method)}, {words}"
 
 
 @dataclass
@@ -218,7 +237,7 @@ def unbeaten(table: pd.DataFrame, column: str, higher_is_better: bool) -> set[st
     """
     if column not in table:
         return set()
-    methods = comparable(table, column, [m for m in ordered(table.method) if m not in CONTROLS])
+    methods = comparable(table, column, [m for m in ordered(table.method) if not is_control(m)])
     found = blocks(table, column, methods)
     worse = beaten(found, higher_is_better) if len(found) > 1 else set()
     return set(methods) - worse if worse else set()
@@ -257,7 +276,7 @@ def _wide(
             counts = sorted(set(own.n))
             row = [
                 scope_title((str(scope[0]), str(scope[1]))),
-                title(method),
+                method_title(method),
                 _DASH.join(str(n) for n in {counts[0]: 0, counts[-1]: 0}),
             ]
             for column in columns:
@@ -345,7 +364,7 @@ def minimal_masks(study: Study, curve: str) -> Table:
             own = inside[inside.method == method]
             line = [
                 scope_title(scope),
-                title(method),
+                method_title(method),
                 str(own[["dataset", "video_id"]].drop_duplicates().shape[0]),
             ]
             for t in study.thresholds:
@@ -437,9 +456,9 @@ def rankings(study: Study) -> list[Ranking]:
         for scope in scopes(study):
             inside = in_scope(table, scope)
             for controls in (False, True):
-                wanted = [m for m in ordered(inside.method) if controls or m not in CONTROLS]
+                wanted = [m for m in ordered(inside.method) if controls or not is_control(m)]
                 methods = comparable(inside, column, wanted)
-                if controls and not set(methods) & set(CONTROLS):
+                if controls and not any(map(is_control, methods)):
                     continue
                 comparison = compare(_blocks_for_ranks(inside, column, methods), metric.higher_is_better)
                 if comparison is not None:
@@ -476,7 +495,7 @@ def rank_table(found: Sequence[Ranking]) -> Table:
         text.append(
             [r.metric.title, scope_title(r.scope), "yes" if r.controls else "no", str(r.comparison.n), *shown]
         )
-    headings = ["Metric", "", "Controls", "n", *map(title, methods)]
+    headings = ["Metric", "", "Controls", "n", *map(method_title, methods)]
     frame = pd.DataFrame(rows, columns=["metric", "dataset", "net", "controls", "n", "method", "average_rank"])
     note = (
         "1 is best; ties share a rank. n counts the videos that every method has, each once, averaged over the "
@@ -497,7 +516,7 @@ def test_table(found: Sequence[Ranking]) -> Table:
         if k == 0 or r.metric != found[k - 1].metric:
             breaks.add(k)
         c = r.comparison
-        together = "; ".join(", ".join(title(m) for m in group) for group in c.groups) or "none"
+        together = "; ".join(", ".join(method_title(m) for m in group) for group in c.groups) or "none"
         rows.append((r.metric.key, *r.scope, r.controls, c.n, len(c.average), c.statistic, c.p, p_holm,
                      c.difference, "; ".join(" ".join(group) for group in c.groups)))  # fmt: skip
         text.append([
@@ -527,9 +546,12 @@ def coverage(study: Study) -> Table:
         heading = scope_title((str(scope[0]), str(scope[1])))
         for row in inside.to_dict("records"):
             counts = [str(row[key]) for key in ("done", "failed", "missing")]
-            text.append([heading, title(str(row["method"])), *counts])
-    note = "Videos explained, failed and missing, of those that any cell of the dataset has."
-    headings = ["", "Method", "done", "failed", "missing"]
+            text.append([heading, method_title(str(row["method"])), str(row["changes"]), *counts])
+    note = (
+        "Videos explained, failed and missing, of those that the cell was asked for (where that was not noted, of "
+        "those that any cell of the dataset has). Changes are those of a method's variation."
+    )
+    headings = ["", "Method", "Changes", "done", "failed", "missing"]
     return Table("coverage", "Coverage", note, study.coverage, headings, text, set(), breaks, 3)
 
 

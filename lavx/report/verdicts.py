@@ -12,8 +12,19 @@ from lavx.report.claims import CLAIMS, DRAWN, Claim, relative
 from lavx.report.compared import Compared
 from lavx.report.hypotheses import FAILS, HOLDS, LEAST_VIDEOS, UNDECIDED, UNTESTED, Judgement, decide, judge
 from lavx.report.statistics import Tested
-from lavx.report.study import Study
-from lavx.report.tables import ALL, in_scope, interval, number, rated, scope_title, scopes, timed, title
+from lavx.report.study import Study, method_of
+from lavx.report.tables import (
+    ALL,
+    in_scope,
+    interval,
+    method_title,
+    number,
+    rated,
+    scope_title,
+    scopes,
+    timed,
+    title,
+)
 
 STATUSES = (HOLDS, FAILS, UNDECIDED, UNTESTED)
 Scope = tuple[str, str]
@@ -54,13 +65,14 @@ class Checked:
 
 @dataclass(frozen=True)
 class _Tried:
-    """A claim on some results: what was compared, or why nothing could be."""
+    """A claim on some results: what was compared, or why nothing could be, and the variations that stand in."""
 
     claim: Claim
     judged: str
     data: Compared | None = None
     judgement: Judgement | None = None
     why: str = ""
+    instead: str = ""
 
 
 def check_claims(study: Study) -> list[Checked]:
@@ -98,14 +110,25 @@ class _Tables:
                     table[f"mask_{curve}{suffix}"] = table[there].fillna(1.0).mean(axis=1)
         with np.errstate(divide="ignore"):
             table["seconds_a_sample"] = np.log(table.seconds_inference / (table.n_samples + 2))
-        self.measured = table.replace([np.inf, -np.inf], np.nan)
+        self.stand_ins = stand_ins(study.table)
+        names = {"method": {variation: method for method, variation in self.stand_ins.items()}}
+        self.measured = table.replace([np.inf, -np.inf], np.nan).replace(names)
         self.drawn = any(str(column).endswith(DRAWN) for column in table)
-        self.rated = rated(study)
+        scores = rated(study)
+        self.rated = None if scores is None else scores.replace(names)
         self._compared: dict[tuple[object, ...], Compared] = {}
 
     def of(self, claim: Claim, scope: Scope | None) -> pd.DataFrame | None:
         table = self.rated if claim.column == "rating" else self.measured
         return table if scope is None or table is None else in_scope(table, scope)
+
+    def instead(self, claim: Claim) -> str:
+        """Which variations stand in for methods of a claim, in words."""
+        return "".join(
+            f"; {title(method)} is its variation {method_title(self.stand_ins[method])}"
+            for method in claim.methods
+            if method in self.stand_ins
+        )
 
     def compared(self, claim: Claim, column: str, scope: Scope | None) -> Compared:
         """The numbers that a claim compares; many claims compare the same ones."""
@@ -115,6 +138,20 @@ class _Tables:
             assert table is not None
             self._compared[key] = Compared(table, column, claim.methods, claim.higher_is_better)
         return self._compared[key]
+
+
+def stand_ins(table: pd.DataFrame) -> dict[str, str]:
+    """The variation on which claims are checked, of each method that has no results itself.
+
+    Of several it is the one with the most results, and among those the first by name: never the best one.
+    """
+    counts = {str(name): n for name, n in table.groupby("method").size().items()}
+    found = {}
+    for method in dict.fromkeys(map(method_of, counts)):
+        if method not in counts:
+            variations = [name for name in counts if method_of(name) == method]
+            found[method] = min(variations, key=lambda name: (-counts[name], name))
+    return found
 
 
 def _tried(claim: Claim, tables: _Tables, scope: Scope | None, drawn: bool) -> _Tried:
@@ -136,7 +173,7 @@ def _tried(claim: Claim, tables: _Tables, scope: Scope | None, drawn: bool) -> _
     if judgement is None or judgement.n < LEAST_VIDEOS:
         n = 0 if judgement is None else judgement.n
         return _Tried(claim, judged, why=f"{n} videos have all that it compares, {LEAST_VIDEOS} are needed")
-    return _Tried(claim, judged, data, judgement)
+    return _Tried(claim, judged, data, judgement, instead=tables.instead(claim))
 
 
 def _lacking(claim: Claim, table: pd.DataFrame, column: str) -> str:
@@ -163,7 +200,7 @@ def _verdict(tried: _Tried, status: str, p_holds: float, p_fails: float) -> Verd
     what, test = judgement.against if status == FAILS else judgement.weakest
     return Verdict(
         status,
-        _means(tried.claim, tried.data, judgement.n),
+        _means(tried.claim, tried.data, judgement.n) + tried.instead,
         _evidence(what, test, status, judgement.n_contrasts, p_fails if status == FAILS else p_holds),
         tried.judged,
         judgement.n,
