@@ -17,6 +17,7 @@ Diagnostics = dict[str, float | None]
 
 NOISY = 0.1  # of the attribution's spread
 SLOW = 1.0  # seconds a forward pass, beyond which nobody wants four more
+STILL = 1e-6  # of scores, which are float32
 FEW = 0.5  # of the regions asked for
 
 
@@ -37,6 +38,7 @@ def diagnose(
         where that was not looked at. `attribution_noise`: what that makes of the attribution, root mean square, as
         a share of the attribution's standard deviation; None where unknown. `frames_per_region`: in how many
         frames a region is, in the mean. `n_segments`: the regions asked for; None where no number is.
+        `score_range`: the largest score less the smallest, of all that the method played; None for a control.
         `estimated_retest_correlation` and `regions_beyond_noise`: see `lavx.methods.significance`; and what the
         sampling and the summary have to say, by name.
     """
@@ -50,10 +52,13 @@ def diagnose(
         else _attribution_noise(clip, method, result, score_noise),
         "frames_per_region": frames_per_region(result.regions),
         "n_segments": getattr(getattr(method, "segmentation", None), "n_segments", None),
+        "score_range": _score_range(result),
         **sampling_error(result),
         **result.more,
     }
-    if _is_noisy(found):
+    if _never_moves(found):
+        log.warning("The network's score is the same whatever is removed: the explanation says nothing.")
+    elif _is_noisy(found):
         log.warning("%s", noise_in_words(found))
     return found
 
@@ -112,6 +117,18 @@ def _attribution_noise(
     return float(np.sqrt(np.mean((moved - result.attribution) ** 2)) / spread)
 
 
+def _score_range(result: MethodResult) -> float | None:
+    if not result.n_samples:
+        return None
+    scores = np.append(result.scores, [result.full, result.empty])
+    return float(scores.max() - scores.min())
+
+
+def _never_moves(found: Diagnostics) -> bool:
+    moved = found.get("score_range")
+    return moved is not None and moved <= STILL
+
+
 def _is_noisy(found: Diagnostics) -> bool:
     share = found.get("attribution_noise")
     return share is not None and share > NOISY
@@ -129,7 +146,9 @@ def notes(found: Diagnostics, n_regions: int) -> tuple[str, ...]:
     """What a reader of the explanation must know, in a few words each."""
     said = []
     share, asked = found.get("attribution_noise"), found.get("n_segments")
-    if share is not None and share > NOISY:
+    if _never_moves(found):
+        said.append("the score never moves")
+    elif share is not None and share > NOISY:
         said.append(f"noise: {100 * share:.0f} % of the spread")
     if asked is not None and n_regions < FEW * asked:
         said.append(f"only {n_regions} of {asked:.0f} regions")

@@ -61,6 +61,10 @@ log = logging.getLogger(__name__)
 _CPU_BATCH_VOXELS = 16 * 8 * 224 * 224
 _LARGEST_BATCH = 256
 _JITTER = 1e-7
+_MIXED = 0.25  # of the way from one clip's answer to another's
+_FAR = 4  # times what the outputs move by themselves
+_LOOKS = 3  # at that
+_ROUNDED = 1e-3  # of the largest output: what kernels for batches round otherwise
 
 
 class Seeds:
@@ -124,6 +128,9 @@ class BatchSizes:
         batch_size: clips a forward pass, or "auto": on the CPU by the clip's size, on a GPU what its memory
             holds. Both depend on nothing that changes between two runs, so that results do not either.
 
+    Attributes:
+        rows_checked: whether the network is known to answer each clip of a batch by itself.
+
     Raises:
         ValueError: if `batch_size` is neither.
     """
@@ -134,6 +141,7 @@ class BatchSizes:
             raise ValueError(f"batch_size must be auto or a whole number >= 1, got {batch_size!r}")
         self.classifier = classifier
         self.batch_size = batch_size
+        self.rows_checked = False
         self._sizes: dict[tuple[int, ...], int] = {}
 
     def size(self, shape: tuple[int, int, int]) -> int:
@@ -262,7 +270,7 @@ class ScoredClip:
         with self.stopwatch("inference"), torch.no_grad():
             source = frames if exact is None else np.asarray(exact, dtype=np.float32)
             self.tensor: Tensor = torch.from_numpy(np.ascontiguousarray(source)).to(self.device).float()
-            self._row = self._forward(self.tensor[None])
+            self._row = self._forward(self.tensor[None].clone())  # which a network may change
             self.outputs: NDArray[np.float64] = self._row[0].double().cpu().numpy()
             if not np.isfinite(self.outputs).all():
                 raise ScoreError("the network's outputs for the clip are NaN or infinite")
@@ -293,7 +301,7 @@ class ScoredClip:
     def _checked(self, kind: OutputKind | None) -> OutputKind | None:
         """What the outputs are said to be, unless they cannot be that."""
         if kind is not None and contradiction(self._row, kind):
-            rows = torch.cat([self._row, self._black()])
+            rows = torch.cat([self._row, self._black])
             found = contradiction(rows, kind) if rows.isfinite().all() else None
             if found:
                 raise ValueError(f"{found}. Say what they are with output, or leave it out to have it found out")
@@ -301,11 +309,54 @@ class ScoredClip:
 
     def _detect(self) -> OutputKind:
         """What the outputs are, by those of the clip and of a black one."""
-        return detect_output(torch.cat([self._row, self._black()]).cpu())
+        return detect_output(torch.cat([self._row, self._black]).cpu())
 
+    @cached_property
     def _black(self) -> Tensor:
         """The outputs (1, K) for a black clip."""
         return self._forward(torch.zeros_like(self.tensor)[None])
+
+    def _check_rows(self) -> None:
+        """Refuse a network whose answer to a clip depends on the other clips of its batch.
+
+        The clip and a black one together are compared with each alone, once for all clips of a network. These
+        passes are part of no explanation: they are not counted or timed.
+        """
+        self.batches.rows_checked = True
+        n_passes = self.n_passes
+        try:
+            alone = torch.cat([self._row, self._black]).double()
+            together = self._forward(torch.stack([self.tensor, torch.zeros_like(self.tensor)])).double()
+        except RuntimeError as error:
+            if _out_of_memory(error):  # one clip at a time, then
+                return
+            raise
+        finally:
+            self.n_passes = n_passes
+        gap, between = float((together - alone).abs().max()), float((alone[0] - alone[1]).abs().max())
+        small = max(_MIXED * between, _ROUNDED * float(alone.abs().max()))
+        # A network that draws at random, or hangs on the last bits, is spoken of by its noise.
+        if not np.isfinite(gap + between) or gap <= small or gap <= _FAR * self._moves(alone[0]):
+            return
+        raise NetworkError(
+            "the network's answer to a clip depends on the others in its batch: for the clip and a black one "
+            f"together it gives values up to {gap:.3g} away from those for each alone. It must answer each clip by "
+            "itself: a row a clip, in their order, by no statistics of the batch; or set batch_size=1"
+        )
+
+    def _moves(self, outputs: Tensor) -> float:
+        """How far the outputs (K,) of the clip move when it is scored alone once more, its last bits changed."""
+        generator, shape = self.seeds.torch("noise"), self.tensor.shape
+        moves = [
+            self._jittered(torch.randint(2, (1, *shape), generator=generator)).double() - outputs
+            for _ in range(_LOOKS)
+        ]
+        return float(torch.cat(moves).abs().max())
+
+    def _jittered(self, down: Tensor) -> Tensor:
+        """The outputs (B, K) of the clip with its values a ten millionth less where `down` (B, T, H, W, 3) is 1."""
+        clips = self.tensor * (1 - _JITTER * down.to(self.device))
+        return check_outputs(self.classifier(clips), len(clips), self._n_classes)
 
     def _target(self, target: int | str | None) -> int:
         n_classes = len(self.outputs)
@@ -345,8 +396,7 @@ class ScoredClip:
         with torch.no_grad():
             for start in range(0, n, size):
                 down = torch.randint(2, (min(size, n - start), *self.tensor.shape), generator=generator)
-                clips = self.tensor * (1 - _JITTER * down.to(self.device))
-                outputs = check_outputs(self.classifier(clips), len(clips), self._n_classes)
+                outputs = self._jittered(down)
                 moves.append(behavior(outputs, self.target, self.kind).double() - self.score(behavior))
         return float(torch.cat(moves).square().mean().sqrt())
 
@@ -354,7 +404,7 @@ class ScoredClip:
         """Seconds of one more forward pass of the clip, for forecasts."""
         start = time.perf_counter()
         with self.stopwatch("inference"), torch.no_grad():
-            self._forward(self.tensor[None])
+            self._forward(self.tensor[None].clone())
         return time.perf_counter() - start
 
     def segment(self, segmentation: Segmentation) -> Regions:
@@ -415,6 +465,8 @@ class ScoredClip:
             scores[: len(before)] = torch.from_numpy(before)
             start = len(before)
         advance = self.progress(stage, len(coalitions) - start)
+        if not self.batches.rows_checked and self.batches.size(self.shape) > 1:
+            self._check_rows()
         while start < len(coalitions):
             size = self.batches.size(self.shape)
             try:

@@ -17,6 +17,8 @@ TOLERANCE = 1e-3
 
 
 _FAR = 0.05  # no rounding puts the sum of probabilities that far from 1
+_SUM_ERROR = 0.01  # of sums of quantized probabilities and percentages
+_MOST_ROUNDING = 0.1  # of the same, where many classes are rounded
 
 
 class ScoreError(ValueError):
@@ -28,7 +30,7 @@ class NetworkError(ScoreError):
 
 
 def check_outputs(outputs: Tensor, n_clips: int, n_classes: int | None) -> Tensor:
-    """The outputs, if they are one row a clip.
+    """The outputs, if they are one row a clip, in memory that the network will not use again.
 
     Args:
         outputs: what the classifier answered.
@@ -39,8 +41,11 @@ def check_outputs(outputs: Tensor, n_clips: int, n_classes: int | None) -> Tenso
         TypeError: if they are no tensor of real numbers.
         ValueError: if they are not (n_clips, K), with the same K each time.
     """
-    if not isinstance(outputs, Tensor) or outputs.is_complex():
-        raise TypeError(f"the network must answer with a tensor of real numbers, it gave {type(outputs).__name__}")
+    if not isinstance(outputs, Tensor) or not _is_numbers(outputs):
+        found = type(outputs).__name__
+        if isinstance(outputs, Tensor):
+            found = f"one of {outputs.dtype}, {outputs.layout}, on {outputs.device}"
+        raise TypeError(f"the network must answer with a tensor of real numbers, it gave {found}")
     shape = tuple(outputs.shape)
     if outputs.ndim != 2 or shape[0] != n_clips or shape[1] == 0:
         raise ValueError(
@@ -48,7 +53,12 @@ def check_outputs(outputs: Tensor, n_clips: int, n_classes: int | None) -> Tenso
         )
     if n_classes is not None and shape[1] != n_classes:
         raise ValueError(f"the network gave {n_classes} outputs for a clip before and {shape[1]} now")
-    return outputs
+    return outputs.clone()
+
+
+def _is_numbers(outputs: Tensor) -> bool:
+    special = outputs.is_complex() or outputs.dtype == torch.bool or outputs.is_quantized
+    return not special and outputs.layout == torch.strided and not outputs.is_meta
 
 
 def detect_output(rows: Tensor | NDArray[Any]) -> OutputKind:
@@ -74,6 +84,11 @@ def detect_output(rows: Tensor | NDArray[Any]) -> OutputKind:
             "probability, output=multilabel_logits for a score before a sigmoid, or output=regression."
         )
     if values.min() < -TOLERANCE or values.max() > 1 + TOLERANCE:
+        if (whole := _scaled(values)) is not None:
+            raise ValueError(
+                f"the classifier answers values that look like probabilities times {whole:g}, {_ranges(values)}: "
+                "let it answer them in 0..1, or say output=logits if they are that."
+            )
         return "logits"
     if ((values.sum(1) - 1).abs() <= TOLERANCE).all():
         return "probabilities"
@@ -81,6 +96,26 @@ def detect_output(rows: Tensor | NDArray[Any]) -> OutputKind:
         f"the classifier answers values in [0, 1] that do not sum to 1 (but to {_numbers(values.sum(1))}), which "
         "may be several things: say output=logits, output=probabilities or output=multilabel."
     )
+
+
+def _scaled(values: Tensor) -> float | None:
+    """The number that rows (B, K) of probabilities seem to have been multiplied with; None where nothing looks so.
+
+    They are percentages, or probabilities quantized to 8 bits, without a sign (0..255) or with one (-128..127).
+    """
+    is_whole = bool((values == values.round()).all())
+    rounding = values.shape[1] / 2 if is_whole else 0.0
+    for whole, least in ((100, 0), (255, 0), (256, 0), (256, -128)):
+        shares = values - least
+        inside = bool(shares.min() >= 0 and shares.max() <= whole)
+        error = (shares.sum(1) - whole).abs().max()
+        if inside and error <= max(_SUM_ERROR * whole, min(rounding, _MOST_ROUNDING * whole)):
+            return float(whole) if is_whole or whole == 100 else None
+    return None
+
+
+def _ranges(values: Tensor) -> str:
+    return f"{float(values.min()):g} to {float(values.max()):g}, rows that sum to {_numbers(values.sum(1))}"
 
 
 def contradiction(rows: Tensor, kind: OutputKind) -> str | None:

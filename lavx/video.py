@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -46,6 +47,10 @@ class VideoInfo:
     fps: float
 
 
+# Tags in an unknown encoding say nothing about the pictures. From version 19 on, PyAV takes them as they are.
+_TAGS: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "ignore"}
+
+
 @contextlib.contextmanager
 def _open(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a file and its first video stream, or say why that is impossible."""
@@ -56,8 +61,7 @@ def _open(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     if path.stat().st_size == 0:
         raise VideoError(f"{path}: the file is empty (0 bytes).")
     try:
-        # Tags in an unknown encoding say nothing about the pictures.
-        container = av.open(str(path), metadata_errors="ignore")
+        container = av.open(str(path), **_TAGS)
     except (av.FFmpegError, OSError, UnicodeError) as error:
         raise VideoError(
             f"{path}: cannot be opened as a video ({_reason(error)}); it is not a video, it is cut off, or "

@@ -12,9 +12,11 @@ import torch
 import lavx
 from lavx.datasets.shapes import Shapes
 from lavx.diagnostics import notes
-from lavx.game import NetworkError, ScoredClip
+from lavx.game import BatchSizes, NetworkError, ScoredClip
 from lavx.methods import segmentation
+from lavx.methods.behavior import Probability
 from lavx.methods.regions import LabelRegions, SoftGrid, Windows, flat_in_time, frames_per_region
+from lavx.methods.removal import Black
 from lavx.methods.segmentation import Grid, Slic
 from lavx.video import read_frames
 
@@ -93,7 +95,7 @@ def test_a_network_that_fails_at_a_second_look_loses_no_explanation(network, cli
 
     def fails_later(clips):
         asked.append(len(clips))
-        if len(asked) > 2:
+        if len(asked) > 4:
             raise RuntimeError("gone")
         return network(torch.as_tensor(clips)).numpy()
 
@@ -193,3 +195,91 @@ def test_one_row_for_a_batch_is_refused(network, clip):
 def test_class_names_of_another_number_are_the_network_s_fault(network, clip):
     with pytest.raises(NetworkError, match="gives 2 outputs a clip, but there are 3 class names"):
         ScoredClip(network, clip, classes=["a", "b", "c"])
+
+
+class Answering:
+    """Another network's answers, changed."""
+
+    device = torch.device("cpu")
+    output = "logits"
+    classes = None
+
+    def __init__(self, network, change) -> None:
+        self.network, self.change = network, change
+
+    def __call__(self, clips):
+        return self.change(self.network(clips))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda rows: rows[:1].expand(len(rows), -1),
+        lambda rows: rows[-1:].expand(len(rows), -1),
+        lambda rows: rows.flip(0),
+        lambda rows: rows.mean(0, keepdim=True).expand(len(rows), -1),
+        lambda rows: rows - rows.mean(0) if len(rows) > 1 else rows,
+    ],
+    ids=["first", "last", "reversed", "mean", "less the mean"],
+)
+def test_a_network_that_mixes_the_clips_of_a_batch_is_refused(network, clip, change):
+    wrong = Answering(network, change)
+    with pytest.raises(NetworkError, match="depends on the others in its batch.*; or set batch_size=1"):
+        explained(wrong, clip, segmentation=SOFT)
+    alone = explained(wrong, clip, segmentation=SOFT, batch_size=1)
+    assert np.array_equal(alone.attribution, explained(network, clip, segmentation=SOFT, batch_size=1).attribution)
+
+
+def test_mixing_is_looked_for_once_for_all_clips_of_a_network(network, clip):
+    batches = BatchSizes(network, 4)
+    for _ in range(2):
+        scored = ScoredClip(network, clip, 1, batches=batches)
+        scored.game(SOFT(clip, np.random.default_rng(0)), Black(), Probability())(np.ones((2, 8), dtype=bool))
+        assert scored.n_passes == 4
+    assert network.calls == [1, 1, 2, 3, 1, 3]
+
+
+def test_what_rounds_or_draws_is_not_taken_for_mixing(network, clip):
+    """Kernels of another batch size round otherwise; a network that draws at random is noise."""
+    rounding = Answering(network, lambda rows: rows + 1e-4 * len(rows))
+    assert explained(rounding, clip, segmentation=SOFT).notes == ()
+    generator = torch.Generator().manual_seed(0)
+    drawing = Answering(network, lambda rows: rows + torch.randn(rows.shape, generator=generator))
+    assert explained(drawing, clip, segmentation=SOFT).notes[0].startswith("noise: ")
+
+
+def test_a_network_that_does_not_fit_in_memory_twice_is_not_looked_at(network, clip):
+    class Small(Answering):
+        def __call__(self, clips):
+            if len(clips) > 1:
+                raise torch.OutOfMemoryError
+            return super().__call__(clips)
+
+    small = Small(network, lambda rows: rows)
+    assert explained(small, clip, segmentation=SOFT, batch_size=4).notes == ()
+
+
+@pytest.mark.parametrize("how", ["changes the clips", "answers in the same memory"])
+def test_memory_that_a_network_shares_with_lavx_does_no_harm(network, clip, how):
+    class Sharing(Answering):
+        answers: dict = {}
+
+        def __call__(self, clips):
+            rows = self.network(clips)
+            if how == "changes the clips":
+                clips.zero_()
+                return rows
+            return self.answers.setdefault(len(rows), torch.empty_like(rows)).copy_(rows)
+
+    sharing = explained(Sharing(network, None), clip, segmentation=SOFT)
+    assert np.array_equal(sharing.attribution, explained(network, clip, segmentation=SOFT).attribution)
+
+
+def test_a_score_that_never_moves_is_said(network, clip, caplog):
+    still = Answering(network, lambda rows: torch.zeros_like(rows) + torch.tensor([1.0, 2.0]))
+    with caplog.at_level(logging.WARNING, "lavx"):
+        explanation = explained(still, clip, segmentation=SOFT)
+    assert explanation.diagnostics["score_range"] == 0 and explanation.notes == ("the score never moves",)
+    assert "the same whatever is removed" in caplog.text
+    assert explained(network, clip, segmentation=SOFT).diagnostics["score_range"] > 0.1
+    assert lavx.explain(still, clip, "center", progress=False).diagnostics["score_range"] is None

@@ -18,7 +18,9 @@ def regions(clip):
 
 
 def scored(network, clip, batch_size=3, **kwargs):
-    return ScoredClip(network, clip, 1, batches=BatchSizes(network, batch_size), **kwargs)
+    batches = BatchSizes(network, batch_size)
+    batches.rows_checked = True  # which would be passes of its own
+    return ScoredClip(network, clip, 1, batches=batches, **kwargs)
 
 
 def score(network, clip, regions, kept, behavior=None, **kwargs):

@@ -27,6 +27,9 @@ from lavx.outputs import detect_output
         ([[-0.01, 1.01], [0.5, 0.5]], "logits"),
         ([[-0.1, -2.4], [-0.7, -0.7]], "logits"),  # of probabilities; a softmax brings them back
         ([[300, 2], [0, 0]], "logits"),
+        ([[60.0, 40.0], [0.0, 0.0]], "logits"),
+        ([[60.5, 194.5], [100.25, 154.75]], "logits"),  # which no 8 bits hold
+        ([[-60, 60, 0], [-5, 5, 0]], "logits"),
     ],
 )
 def test_the_kind_of_output_is_told(rows: Any, kind: str) -> None:
@@ -55,6 +58,14 @@ def test_a_softmax_in_half_precision_is_one() -> None:
             "a single column, which may be anything: say output=multilabel for a probability, output=mu",
         ),
         ([[3.0], [-1.0]], "a single column.*output=multilabel_logits .*output=regression"),
+        (
+            [[60.0, 40.0], [100.0, 0.0]],
+            "probabilities times 100, 0 to 100, rows that sum to 100, 100.*say output=lo",
+        ),
+        ([[33.3, 33.3, 33.4], [0.2, 99.7, 0.2]], "probabilities times 100"),
+        ([[250, 5, 0], [85, 85, 85]], "probabilities times 255"),
+        ([[250, 6, 0], [85, 85, 86]], "probabilities times 25"),
+        ([[127, -127, -128], [-43, -43, -42]], "probabilities times 256, -128 to 127"),
         ([[float("nan"), 0.2], [0.5, 0.5]], "answers NaN or infinite values"),
         ([[float("inf"), 0.2], [0.5, 0.5]], "answers NaN or infinite values"),
         ([0.2, 0.8], r"rows must be \(B, K\), a row a clip, got \(2,\)"),

@@ -67,7 +67,7 @@ def pick(answer: Any) -> Any:
     """The class scores in what a network answers: its `.logits`, or the one tensor in a dictionary or tuple.
 
     Raises:
-        ValueError: if there is more than one that could be it, or none.
+        NetworkError: if there is more than one that could be it, or none.
     """
     if isinstance(answer, Tensor | np.ndarray):
         return answer
@@ -84,7 +84,7 @@ def pick(answer: Any) -> Any:
         return next(iter(tensors.values()))
     said = ", ".join(f"{key}: {tuple(part.shape)}" for key, part in tensors.items())
     what = f"{_kind(answer)} with tensors {said}" if said else _kind(answer)
-    raise ValueError(
+    raise NetworkError(
         f"the network answers {what}, and lavx cannot tell where the class scores are. Give pick, a function that "
         "takes them out: pick=lambda answer: answer[0]."
     )
@@ -152,12 +152,17 @@ class Answers:
     def _numbers(self, answer: Any) -> Tensor:
         if not isinstance(answer, Tensor):
             answer = self._array(answer)
-        if answer.dtype == torch.bool or answer.is_complex() or answer.layout != torch.strided:
-            raise NetworkError(f"{self.name} answered {answer.dtype}; class scores must be real numbers.")
+        if answer.dtype == torch.bool or answer.is_complex() or answer.layout != torch.strided or answer.is_meta:
+            what = "a tensor without values" if answer.is_meta else str(answer.dtype)
+            raise NetworkError(f"{self.name} answered {what}; class scores must be real numbers.")
+        if answer.is_quantized:
+            answer = answer.dequantize()
         return answer.detach().to(torch.float64 if answer.dtype.itemsize > 4 else torch.float32, copy=True)
 
     def _array(self, answer: Any) -> Tensor:
         """Through NumPy, which knows the arrays of other libraries."""
+        if np.ma.is_masked(answer):
+            raise NetworkError(f"{self.name} answered an array with masked values; class scores must be numbers.")
         try:
             if isinstance(answer, list | tuple) and any(isinstance(row, Tensor) for row in answer):
                 answer = [row.detach().cpu().numpy() if isinstance(row, Tensor) else row for row in answer]
