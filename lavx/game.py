@@ -34,6 +34,7 @@ from lavx.outputs import (
     class_index,
     contradiction,
     detect_output,
+    doubt,
     probabilities,
 )
 from lavx.types import (
@@ -300,11 +301,13 @@ class ScoredClip:
 
     def _checked(self, kind: OutputKind | None) -> OutputKind | None:
         """What the outputs are said to be, unless they cannot be that."""
-        if kind is not None and contradiction(self._row, kind):
+        if kind is not None and (contradiction(self._row, kind) or doubt(self._row, kind)):
             rows = torch.cat([self._row, self._black])
-            found = contradiction(rows, kind) if rows.isfinite().all() else None
-            if found:
+            finite = bool(rows.isfinite().all())
+            if finite and (found := contradiction(rows, kind)):
                 raise ValueError(f"{found}. Say what they are with output, or leave it out to have it found out")
+            if finite and (found := doubt(rows, kind)):
+                log.warning("%s", found)
         return kind
 
     def _detect(self) -> OutputKind:
@@ -340,8 +343,8 @@ class ScoredClip:
             return
         raise NetworkError(
             "the network's answer to a clip depends on the others in its batch: for the clip and a black one "
-            f"together it gives values up to {gap:.3g} away from those for each alone. It must answer each clip by "
-            "itself: a row a clip, in their order, by no statistics of the batch; or set batch_size=1"
+            f"together it gives values up to {gap:.3g} away from those for each alone. It must answer each clip "
+            "by itself: a row a clip, in their order, by no statistics of the batch; or set batch_size=1"
         )
 
     def _moves(self, outputs: Tensor) -> float:
@@ -354,7 +357,7 @@ class ScoredClip:
         return float(torch.cat(moves).abs().max())
 
     def _jittered(self, down: Tensor) -> Tensor:
-        """The outputs (B, K) of the clip with its values a ten millionth less where `down` (B, T, H, W, 3) is 1."""
+        """The outputs (B, K) of the clip, a ten millionth less where `down` (B, T, H, W, 3) is 1."""
         clips = self.tensor * (1 - _JITTER * down.to(self.device))
         return check_outputs(self.classifier(clips), len(clips), self._n_classes)
 

@@ -16,6 +16,8 @@ TOLERANCE = 1e-3
 """How far probabilities may leave [0, 1], and their sum may be from 1: what half precision rounds."""
 
 
+_BEFORE = ("logits", "multilabel_logits")  # a softmax or a sigmoid
+
 _FAR = 0.05  # no rounding puts the sum of probabilities that far from 1
 _SUM_ERROR = 0.01  # of sums of quantized probabilities and percentages
 _MOST_ROUNDING = 0.1  # of the same, where many classes are rounded
@@ -123,10 +125,10 @@ def contradiction(rows: Tensor, kind: OutputKind) -> str | None:
 
     What looks like probabilities may be logits by chance, where there are few rows.
     """
-    inside = bool(rows.min() >= -TOLERANCE and rows.max() <= 1 + TOLERANCE)
+    inside = _inside(rows)
     error = (rows.double().sum(1) - 1).abs().max()
-    if kind == "logits" and rows.shape[1] > 1 and inside and error <= TOLERANCE:
-        return "the network is said to answer logits, but its rows are in [0, 1] and sum to 1: probabilities"
+    if kind in _BEFORE and rows.shape[1] > 1 and inside and error <= TOLERANCE:
+        return f"the network is said to answer {kind}, but its rows are in [0, 1] and sum to 1: probabilities"
     if kind in ("probabilities", "multilabel") and not inside:
         found = f"{float(rows.min()):.4g} to {float(rows.max()):.4g}"
         return f"the network is said to answer {kind}, which are in [0, 1], but it answers {found}"
@@ -134,6 +136,20 @@ def contradiction(rows: Tensor, kind: OutputKind) -> str | None:
         return (
             "the network is said to answer probabilities of classes that exclude each other, but its rows sum to "
             f"{_numbers(rows.sum(1)[:3])}"
+        )
+    return None
+
+
+def _inside(rows: Tensor) -> bool:
+    return bool(rows.min() >= -TOLERANCE and rows.max() <= 1 + TOLERANCE)
+
+
+def doubt(rows: Tensor, kind: OutputKind) -> str | None:
+    """Why rows (B, K), all finite, are hardly of the kind that somebody said; None where they may well be."""
+    if kind in _BEFORE and rows.shape[1] > 1 and _inside(rows):
+        return (
+            f"The network is said to answer {kind}, but its answers to the clip and to a black one are all in "
+            "[0, 1], as probabilities are: output=multilabel, if they are that."
         )
     return None
 

@@ -1,8 +1,11 @@
 import logging
 from pathlib import Path
 
+import pytest
+
 from lavx.datasets.base import Video
-from lavx.experiments.class_map import ClassMap
+from lavx.errors import RequestError
+from lavx.experiments.class_map import ClassMap, class_map
 
 CLASSES = ("golf", "pull up", "shoot_bow")
 
@@ -29,3 +32,11 @@ def test_a_network_without_names_is_taken_to_have_the_datasets_which_is_said(cap
     with caplog.at_level(logging.WARNING):
         assert ClassMap(CLASSES, None).indices == (0, 1, 2)
     assert "The network names no classes; its outputs are taken for the dataset's 3." in caplog.text
+
+
+def test_a_class_that_the_network_has_twice_is_refused() -> None:
+    network = ["run", "jump", "run"]
+    with pytest.raises(RequestError, match="^net: the network has 2 classes of the name run"):
+        class_map(["run", "jump"], network, None)
+    assert class_map(["jump", "walk"], network, None).indices == (1, None)
+    assert class_map(network, network, None).indices == (0, 1, 2)

@@ -172,6 +172,21 @@ def test_probabilities_that_do_not_sum_to_one_are_refused(clip):
     assert ScoredClip(lavx.classifier(lambda c: np.tile([[0.9, 0.8]], (len(c), 1)), output="multilabel"), clip)
 
 
+@pytest.mark.parametrize("kind", ["logits", "multilabel_logits"])
+def test_probabilities_that_do_not_sum_to_one_are_doubted_as_logits(network, clip, caplog, kind):
+    with caplog.at_level(logging.WARNING, "lavx"):
+        ScoredClip(Answering(network, torch.sigmoid), clip, output=kind)
+        assert (
+            f"said to answer {kind}, but its answers to the clip and to a black one are all in [0, 1]"
+            in caplog.text
+        )
+        caplog.clear()
+        ScoredClip(network, clip, output=kind)
+    assert not caplog.text
+    with pytest.raises(NetworkError, match="its rows are in .0, 1. and sum to 1: probabilities"):
+        ScoredClip(Answering(network, lambda rows: rows.softmax(1)), clip, output=kind)
+
+
 def test_logits_that_look_like_probabilities_once_are_logits(clip):
     """A black clip tells."""
 

@@ -60,7 +60,7 @@ def test_a_softmax_in_half_precision_is_one() -> None:
         ([[3.0], [-1.0]], "a single column.*output=multilabel_logits .*output=regression"),
         (
             [[60.0, 40.0], [100.0, 0.0]],
-            "probabilities times 100, 0 to 100, rows that sum to 100, 100.*say output=lo",
+            "probabilities times 100, 0 to 100, rows that sum to 100, 100.*say output=",
         ),
         ([[33.3, 33.3, 33.4], [0.2, 99.7, 0.2]], "probabilities times 100"),
         ([[250, 5, 0], [85, 85, 85]], "probabilities times 255"),

@@ -116,6 +116,30 @@ def test_what_tells_whether_to_trust_an_explanation_is_stored(request_cell, tmp_
     assert json.loads(other.read_text())["score_noise"] is None
 
 
+class Leaving(ToyNetwork):
+    """Ends Python, as a script's main function does, from its second video on."""
+
+    def __init__(self, classes, module: str = "somewhere") -> None:
+        super().__init__(classes)
+        self.module, self.n_read = module, 0
+
+    def read(self, *args):
+        self.n_read += 1
+        if self.n_read == 2:
+            exec("raise SystemExit(0)", {"__name__": self.module})
+        return super().read(*args)
+
+
+def test_a_network_that_ends_python_takes_no_other_video_with_it(request_cell, tmp_path, capsys):
+    net = {"_target_": f"{__name__}.Leaving"}
+    trusted = f"trusted_modules=[{__name__}]"
+    assert run_cell(request_cell(trusted, net=net), *NAMES) == 1
+    assert "shapes-0001: FAILED: the network ended Python (sys.exit(0))" in capsys.readouterr().out
+    assert len(explanations(folder(tmp_path))) == 2
+    with pytest.raises(SystemExit):  # a launcher may
+        run_cell(request_cell(trusted, "name=queued", net=net | {"module": "submitit.core.job"}), *NAMES)
+
+
 class WrongNetwork(ToyNetwork):
     """A network that is not what it says: another kind of output, another number of rows or classes."""
 
@@ -141,7 +165,7 @@ class WrongNetwork(ToyNetwork):
         ("softmax", "net=toy: the network is said to answer logits, but its rows are in .0, 1. and sum to 1"),
         (
             "one row",
-            "net=toy: the network must answer .batch, classes., a row a clip: for 31 clips it gave .1, 8.",
+            "net=toy: the network must answer .batch, classes., a row a clip: for 2 clips it gave .1, 8.",
         ),
         ("no names", "net=toy: the network gives 16 outputs a clip, but there are 8 class names"),
         ("others", "net=toy has none of the 8 classes of the dataset .*class_map=table.csv, or class_map=none"),

@@ -271,7 +271,8 @@ def exported(module: nn.Module, dynamic: bool = True) -> torch.export.ExportedPr
 
 def scripted(module: nn.Module) -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.filterwarnings("ignore", ".*torch.jit", DeprecationWarning)
+        warnings.filterwarnings("ignore", ".*torch.jit", FutureWarning)  # from torch 2.14 on
         return torch.jit.trace(module, torch.zeros(2, 3, 4, 6, 7))
 
 

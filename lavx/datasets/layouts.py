@@ -130,7 +130,7 @@ def video_ids(root: Path, paths: Sequence[Path]) -> dict[Path, str]:
     numbers: dict[str, Iterator[int]] = {}
     for path in paths:
         relative = _below(root, path)
-        stem, suffix = visible("__".join(relative.with_suffix("").parts)), visible(relative.suffix)
+        stem, suffix = visible("__".join([*relative.parts[:-1], relative.stem])), visible(relative.suffix)
         numbered = (f"{stem}-{number}" for number in numbers.setdefault(stem, itertools.count(2)))
         candidates = itertools.chain((stem, stem + suffix), numbered)
         ids[path] = next(name for name in candidates if name not in taken)

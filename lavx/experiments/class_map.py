@@ -44,7 +44,8 @@ class ClassMap:
         indices: for each class of the dataset the network's index; None where the network does not have it.
 
     Raises:
-        ValueError: if the table names classes that there are not.
+        ValueError: if the table names classes that there are not, or the network has several classes of one name
+            that the dataset has.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class ClassMap:
         if tuple(network) == tuple(dataset):
             self.indices = tuple(range(len(dataset)))
         else:
+            _check_once(dataset, network)
             find = _finder(network)
             twins = _twins(dataset)
             self.indices = tuple(find(name, name not in twins) for name in dataset)
@@ -122,7 +124,7 @@ def class_map(
     try:
         found = ClassMap(dataset, network, table)
     except ValueError as error:
-        raise RequestError(f"class_map={request}: {error}") from error
+        raise RequestError(f"{what if request is None else f'class_map={request}'}: {error}") from error
     if found.is_disjoint:
         raise RequestError(
             f"{what} has none of the {len(dataset)} classes of the dataset ({_listed(dataset)}); its "
@@ -197,6 +199,16 @@ def _given(
         if given.setdefault(index, place) != place:
             raise ValueError(f"{dataset[index]} is there twice, as two classes of the network")
     return given
+
+
+def _check_once(dataset: Sequence[str], network: Sequence[str]) -> None:
+    counts = Counter(network)
+    double = [name for name in dataset if counts[name] > 1]
+    if double:
+        raise ValueError(
+            f"the network has {counts[double[0]]} classes of the name {double[0]}, so nobody knows which of them is "
+            "the dataset's. Give each class of the network a name of its own"
+        )
 
 
 def _twins(names: Sequence[str]) -> set[str]:

@@ -275,6 +275,10 @@ class Cell:
             return self._failed(video, str(error))
         except RequestError:
             raise
+        except SystemExit as stop:
+            if _of_launcher(stop):
+                raise
+            return self._failed(video, f"the network ended Python (sys.exit({stop.code!r}))")
         except Exception as error:  # one video must not take the others with it
             if why_not_writable(error, self.asked.folder.path) is not None:
                 raise
@@ -328,6 +332,12 @@ class Cell:
                 f"{status.duration(n_passes * seconds)}. What is scored is kept if the run is cut off.",
                 flush=True,
             )
+
+
+def _of_launcher(stop: SystemExit) -> bool:
+    """Whether submitit ends this process, which it does before it has the job queued again."""
+    modules = (frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(stop.__traceback__))
+    return any(name.partition(".")[0] == "submitit" for name in modules)
 
 
 def run_cell(config: Settings, dataset: str, net: str, method: str, variation: Variation | None = None) -> int:
