@@ -206,8 +206,8 @@ def _check_once(dataset: Sequence[str], network: Sequence[str]) -> None:
     double = [name for name in dataset if counts[name] > 1]
     if double:
         raise ValueError(
-            f"the network has {counts[double[0]]} classes of the name {double[0]}, so nobody knows which of them is "
-            "the dataset's. Give each class of the network a name of its own"
+            f"the network has {counts[double[0]]} classes of the name {double[0]}, so nobody knows which is the "
+            "dataset's. Give each class of the network a name of its own"
         )
 
 
