@@ -205,7 +205,7 @@ def test_a_damaged_configuration_is_restored_from_its_copy(tmp_path, caplog, nam
         (tmp_path / name).unlink()
     else:
         (tmp_path / name).write_text(before[name][: len(before[name]) // 2] if damage == "half" else damage)
-    if name != ".configuration.json" and damage is not None:
+    if name != ".configuration.json":
         assert not folder.holds(CONFIGURATION)
     folder.claim(CONFIGURATION, WEIGHTS)
     assert {file: (tmp_path / file).read_text() for file in files} == before
@@ -253,3 +253,31 @@ def test_a_lost_line_of_scores_does_not_shift_the_others(tmp_path):
     store.add("key", np.array([3.0, 4.0]))
     assert FileScoreStore(file, "a clip").get("key").tolist() == [1, 2, 3, 4]
     assert FileScoreStore(file, "another clip").get("key").tolist() == []
+
+
+def test_a_folder_released_and_taken_by_another_configuration_gets_no_results_of_the_first(tmp_path):
+    """Two workers of one configuration: the network of one fails, and the folder goes to another configuration."""
+    first, failing, other = (RunFolder(tmp_path) for _ in range(3))
+    for folder in (first, failing):
+        folder.claim(CONFIGURATION, WEIGHTS)
+    failing.release()
+    other.claim({"seed": 1}, WEIGHTS)
+    failing.release()  # not its any more
+    assert other.holds({"seed": 1})
+    with pytest.raises(RequestError, match="holds a run with another configuration"):
+        write_result(first, make_record("a"))
+    assert not other.done("a") and not list((tmp_path / "videos").iterdir())
+    write_result(other, make_record("a"))
+    assert other.done("a")
+
+
+def test_a_folder_that_another_worker_released_is_claimed_anew_with_the_first_result(tmp_path):
+    first, failing = RunFolder(tmp_path), RunFolder(tmp_path)
+    for folder in (first, failing):
+        folder.claim(CONFIGURATION, WEIGHTS)
+    failing.release()
+    assert not first.holds(CONFIGURATION)
+    write_result(first, make_record("a"))
+    assert first.holds(CONFIGURATION) and first.done("a")
+    failing.release()  # there are results now
+    assert first.holds(CONFIGURATION)

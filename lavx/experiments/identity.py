@@ -147,9 +147,16 @@ def claim(path: Path, config: Mapping[str, Any], environment: Mapping[str, Any])
     _keep_copy(path)
 
 
+def release(path: Path) -> None:
+    """Make a folder nobody's."""
+    for name in (_COPY, CONFIG):
+        (path / name).unlink(missing_ok=True)
+
+
 def holds(path: Path, config: Mapping[str, Any]) -> bool:
     """Whether a folder is that of a configuration already; not where that cannot be read for certain."""
-    if not (path / CONFIG).exists() or _damaged(path, _copies(path)):
+    copies = _copies(path)
+    if not (path / CONFIG).exists() or _damaged(path, copies) or _missing(path, copies):
         return False
     return not difference(*_stored(path, config))
 
@@ -211,12 +218,17 @@ def _damaged(path: Path, copies: Mapping[str, str]) -> list[str]:
     return names
 
 
+def _missing(path: Path, copies: Mapping[str, str]) -> list[str]:
+    """Which of the files that say whose a folder is are not there, as far as the copy knows of them."""
+    return [name for name in {CONFIG: "", **copies} if not (path / name).exists()]
+
+
 def _restore(path: Path) -> None:
     """Mend what is damaged, or what is missing beside results; or set the results aside."""
     copies = _copies(path)
     damaged = _damaged(path, copies)
     if (path / CONFIG).exists() or _has_results(path):
-        damaged += [name for name in {CONFIG: "", **copies} if not (path / name).exists()]
+        damaged += _missing(path, copies)
     if not damaged:
         return
     verb = "are" if len(damaged) > 1 else "is"
@@ -264,7 +276,7 @@ def _stored_weights(path: Path) -> Mapping[str, Any]:
     """What a folder's environment says of the weights that it was made with; empty where it says nothing."""
     try:
         weights = json.loads((path / ENVIRONMENT).read_text())["weights"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
     return weights if isinstance(weights, Mapping) else {}
 

@@ -271,7 +271,7 @@ def _from_json(text: str) -> VideoRecord:
         raise ValueError("it is empty")
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"it is no JSON, or was cut off: {error}") from error
     if not isinstance(content, dict):
         raise ValueError(f"it holds {_named(content)} where an object is needed")
@@ -328,7 +328,10 @@ def _typed(value: Any, hint: Any, name: str) -> Any:
         raise _wrong(value, wanted, name)
     if hint is int:
         return int(_is(Integral, value, wanted, name))
-    number = float(_is(Real, value, wanted, name))
+    try:
+        number = float(_is(Real, value, wanted, name))
+    except OverflowError:  # a whole number of hundreds of digits
+        number = math.inf
     if not math.isfinite(number):
         raise ValueError(f"{name} must be a finite number, got {number}")
     return number

@@ -14,7 +14,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from lavx.errors import RequestError
-from lavx.experiments.identity import CONFIG, claim, holds
+from lavx.experiments.identity import CONFIG, claim, holds, release
 from lavx.experiments.names import folder_name, old_folder_name
 from lavx.experiments.record import (
     METRICS,
@@ -55,6 +55,8 @@ class RunFolder:
         self.path = path
         self.videos = path / "videos"
         self._index = RecordIndex(path)
+        self._claimed: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None
+        self._config = ""  # what config.yaml held when this process claimed the folder
         try:
             self.videos.mkdir(parents=True, exist_ok=True)
             probe = path / f".{uuid.uuid4().hex[:8]}.part"
@@ -69,15 +71,42 @@ class RunFolder:
 
     def claim(self, config: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
         """Make this the folder of one configuration, of whichever process comes first; see `claim`."""
-        locks = self.path / ".locks"
-        locks.mkdir(exist_ok=True)
-        with FileLock(locks / ".configuration"):
+        with self._configuring():
             claim(self.path, config, environment)
+            self._claimed = config, environment
+            self._config = self._config_text()
 
     def release(self) -> None:
-        """Let another configuration have the folder, unless there are results in it."""
-        if not self._index.read():
-            (self.path / CONFIG).unlink(missing_ok=True)
+        """Let another configuration have the folder, unless there are results in it, or another has it already."""
+        with self._configuring():
+            if self._config_text() == self._config and not self._index.read():
+                release(self.path)
+
+    def _configuring(self) -> FileLock:
+        locks = self.path / ".locks"
+        locks.mkdir(exist_ok=True)
+        return FileLock(locks / ".configuration")
+
+    def _config_text(self) -> str:
+        try:
+            return (self.path / CONFIG).read_text()
+        except (OSError, ValueError):
+            return ""
+
+    @contextmanager
+    def _still_claimed(self) -> Iterator[None]:
+        """Hold the configuration, claimed anew where another worker released it or it was damaged meanwhile.
+
+        Raises:
+            RequestError: if the folder is another configuration's by now, whose results must not be mixed with.
+        """
+        if self._claimed is None:
+            yield
+            return
+        with self._configuring():
+            if self._config_text() != self._config:
+                claim(self.path, *self._claimed)
+            yield
 
     def holds(self, config: Mapping[str, Any]) -> bool:
         """Whether this is the folder of a configuration already."""
@@ -97,7 +126,7 @@ class RunFolder:
             stored = json.loads(file.read_text())
             if stored["version"] == _NAMING and (stored["fold_case"] or not ignores_case):
                 return bool(stored["fold_case"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             pass
         locks = self.path / ".locks"
         locks.mkdir(exist_ok=True)
@@ -190,8 +219,9 @@ class RunFolder:
     @contextmanager
     def writing(self, video_id: str) -> Iterator[Path]:
         """A folder to write a video's results to; it takes its place when all went well, else it is deleted."""
-        with whole_folder(self.folder(video_id)) as part:
+        with ExitStack() as held, whole_folder(self.folder(video_id)) as part:
             yield part
+            held.enter_context(self._still_claimed())
             self._keep_other(video_id)
 
     def _keep_other(self, video_id: str) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +39,7 @@ class FileScoreStore:
             path.write_text(json.dumps({"about": about}) + "\n")
             return
         for line in lines[1:]:
-            if isinstance(line, dict) and {"key", "start", "scores"} <= line.keys():
+            if _is_batch(line):
                 kept = self._kept.setdefault(line["key"], [])
                 if line["start"] == len(kept):
                     kept.extend(line["scores"])
@@ -73,3 +75,14 @@ class FileScoreStore:
     def remove(self) -> None:
         """Delete the file: the clip is done."""
         self.path.unlink(missing_ok=True)
+
+
+def _is_batch(line: Any) -> bool:
+    """Whether a line is one that `add` writes."""
+    if (
+        not isinstance(line, dict)
+        or not isinstance(line.get("key"), str)
+        or not isinstance(line.get("scores"), list)
+    ):
+        return False
+    return "start" in line and all(type(score) is float and math.isfinite(score) for score in line["scores"])

@@ -37,7 +37,7 @@ from lavx.experiments.evaluation import TOP
 from lavx.experiments.log_files import logging_to
 from lavx.experiments.settings import Settings
 from lavx.experiments.training_data import TrainingData, split_dataset, training_data
-from lavx.experiments.training_folds import write_fold_table
+from lavx.experiments.training_folds import read_accuracy, write_fold_table
 from lavx.experiments.training_history import read_history
 from lavx.files import write_text, writing_to
 from lavx.networks.allocator import keep_freed_memory
@@ -140,7 +140,7 @@ class TrainingJob:
             ) from error
 
     def _run(self) -> int:
-        if identities.holds(self.folder, self.identity) and (self.folder / "accuracy.json").exists():
+        if identities.holds(self.folder, self.identity) and read_accuracy(self.folder / "accuracy.json"):
             print(f"{self.title} is trained already.")
             return self._report()
         setup, weights = self._setup()

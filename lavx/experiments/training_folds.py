@@ -28,10 +28,23 @@ def write_fold_table(parent: Path, identity: Mapping[str, Any]) -> str:
     return text
 
 
+def read_accuracy(file: Path) -> dict[str, Any] | None:
+    """What `accuracy.json` of a training says; None where it is missing or damaged."""
+    try:
+        meta = json.loads(file.read_text())
+    except (OSError, ValueError, RecursionError):
+        return None
+    needed = {"fold", "n_training", "n_held_out", "top1", "top5", "classes"}
+    return meta if isinstance(meta, dict) and needed <= meta.keys() else None
+
+
 def _fold_rows(parent: Path, identity: Mapping[str, Any]) -> list[dict[str, Any]]:
     rows = []
     for file in sorted(parent.glob("fold*/accuracy.json"), key=lambda file: int(file.parent.name[4:])):
-        meta = json.loads(file.read_text())
+        meta = read_accuracy(file)
+        if meta is None:
+            print(f"{file} is damaged and is left out of the table. Train that fold again: it is made anew.")
+            continue
         if not holds(file.parent, {**identity, "fold": meta["fold"]}):
             print(f"{file.parent} was trained with another configuration and is left out of the table.")
             continue

@@ -259,7 +259,7 @@ def read_selection(path: Path) -> list[str]:
         raise RequestError(
             f"videos={path}: {error.strerror}. Give ids, [a,b], or a file that lavx select wrote."
         ) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RequestError(
             f"videos={path} is not a selection file of lavx select, or is damaged. Make it anew with lavx select."
         ) from error

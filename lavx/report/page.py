@@ -264,9 +264,11 @@ def _made_from(study: Study) -> str:
     for file in cell_files(study.folder, "environment.json"):
         try:
             entry = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError:
+        except (ValueError, RecursionError):
+            continue
+        if not isinstance(entry, dict):
             continue
         found.add(
-            f"lavx {entry.get('lavx')} ({(entry.get('commit') or 'no commit')[:8]}) on {entry.get('device')}"
+            f"lavx {entry.get('lavx')} ({str(entry.get('commit') or 'no commit')[:8]}) on {entry.get('device')}"
         )
     return "; ".join(sorted(found)) or "unknown"
