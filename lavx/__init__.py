@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lavx.api import Evaluation, Explanation, evaluate, explain
+    from lavx.api import Evaluation, Explanation, compare_panel, evaluate, explain
     from lavx.explainer import Control, Explainer, MethodResult, play
     from lavx.game import FunctionGame, ScoredClip, ScoreError
     from lavx.networks.adapt import classifier
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 _MODULES = {
-    "lavx.api": ("Evaluation", "Explanation", "evaluate", "explain"),
+    "lavx.api": ("Evaluation", "Explanation", "compare_panel", "evaluate", "explain"),
     "lavx.explainer": ("Control", "Explainer", "MethodResult", "play"),
     "lavx.game": ("FunctionGame", "ScoreError", "ScoredClip"),
     "lavx.networks.adapt": ("classifier",),
@@ -49,6 +49,7 @@ __all__ = [
     "VideoError",
     "__version__",
     "classifier",
+    "compare_panel",
     "evaluate",
     "explain",
     "method",

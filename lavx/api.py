@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -20,12 +20,13 @@ from lavx.diagnostics import Diagnostics, diagnose, notes, sampling_error_in_wor
 from lavx.explainer import Control, Explainer, MethodResult, estimated
 from lavx.game import BatchSizes, ScoredClip, Seeds
 from lavx.methods.behavior import Probability
+from lavx.methods.outlines import with_lines
 from lavx.methods.regions import flat_in_time, frames_per_region
 from lavx.methods.removal import Black
-from lavx.methods.visualization import Heatmap
+from lavx.methods.visualization import SignificantRegions, drawn_by
 from lavx.metrics.faithfulness import average_drop, masked_score
 from lavx.metrics.insertion_deletion import Curve, InsertionDeletion, minimal_masks
-from lavx.metrics.localization import localization
+from lavx.metrics.localization import drawn_color, localization
 from lavx.networks.adapt import classifier as adapt
 from lavx.outputs import probabilities
 from lavx.progress import terminal_bar
@@ -34,6 +35,8 @@ from lavx.types import (
     Attribution,
     Classifier,
     Clip,
+    Drawing,
+    Evidence,
     Frames,
     Geometry,
     OutputKind,
@@ -66,6 +69,7 @@ class Explanation:
         n_passes: clips that the classifier has seen for this explanation.
         diagnostics: what tells whether it can be trusted, see `lavx.diagnostics.diagnose`; empty in one that was
             loaded from a file.
+        ground_truth: bool (T, H, W), where the answer lies, outlined in pictures; None where unknown.
     """
 
     result: MethodResult
@@ -75,7 +79,7 @@ class Explanation:
     kind: OutputKind
     classes: tuple[str, ...] | None = None
     method: str = ""
-    visualization: Visualization = field(default_factory=Heatmap)
+    visualization: Visualization = field(default_factory=SignificantRegions)
     geometry: Geometry | None = None
     fps: float | None = None
     name: str = ""
@@ -83,6 +87,7 @@ class Explanation:
     seconds: dict[str, float] = field(default_factory=dict)
     n_passes: int = 0
     diagnostics: Diagnostics = field(default_factory=dict)
+    ground_truth: NDArray[np.bool_] | None = None
 
     @property
     def attribution(self) -> Attribution:
@@ -129,6 +134,38 @@ class Explanation:
         order = np.argsort(-self.outputs, kind="stable")[:n]
         return [(self.class_name(int(index)), float(self.probabilities[index])) for index in order]
 
+    @property
+    def evidence(self) -> Evidence:
+        """What a visualization is given to draw."""
+        share = self.diagnostics.get("attribution_noise") or 0.0
+        return self.result.evidence(share * float(self.attribution.std()))
+
+    @cached_property
+    def drawing(self) -> Drawing:
+        """What its own visualization draws of it."""
+        return self.drawn()
+
+    def drawn(self, visualization: Visualization | None = None) -> Drawing:
+        """What a visualization draws of it: frames under colors, how opaque they are, where lines run.
+
+        Args:
+            visualization: how to draw; None for the explanation's own.
+        """
+        return drawn_by(visualization or self.visualization, self.frames, self.evidence)
+
+    def color(self, ground_truth: NDArray[np.bool_] | None = None) -> dict[str, float | None]:
+        """Where the color of its picture lies, see `lavx.metrics.localization.drawn_color`.
+
+        Args:
+            ground_truth: bool (T, H, W); None for the explanation's own.
+
+        Returns:
+            Empty where the visualization does not say how opaque its colors are.
+        """
+        opacity = self.drawing.opacity
+        truth = self.ground_truth if ground_truth is None else ground_truth
+        return {} if opacity is None else drawn_color(opacity, truth)
+
     def summarized(self, summary: Summary) -> Explanation:
         """The same scores summarized in another way, without a forward pass.
 
@@ -145,7 +182,7 @@ class Explanation:
         return replace(self, result=replace(result, heatmap=heatmap, **found))
 
     def overlay(self, path: str | Path | None = None, visualization: Visualization | None = None) -> Frames | Path:
-        """The heatmap over the frames.
+        """The explanation over the frames, with the visualization's lines.
 
         Args:
             path: an .mp4 to write, the clip beside the overlay; None for the frames as an array.
@@ -154,7 +191,7 @@ class Explanation:
         Returns:
             uint8 (T, H, W, 3), or the path where one was given.
         """
-        drawn = (visualization or self.visualization)(self.frames, self.heatmap)
+        drawn = with_lines(self.drawing if visualization is None else self.drawn(visualization))
         if path is None:
             return drawn
         from lavx.drawing.overlay import write_overlay
@@ -168,34 +205,44 @@ class Explanation:
         *,
         evaluation: Evaluation | None = None,
         visualization: Visualization | None = None,
+        ground_truth: NDArray[np.bool_] | None = None,
+        caption: Any = None,
+        **style: Any,
     ) -> Any:
-        """One picture: frames, heatmap over them, importance over time, and the curves of an evaluation.
+        """One picture: frames, what is drawn over them, importance over time, and the curves of an evaluation.
 
         Args:
-            path: a .png to write; None for a picture.
+            path: a file to write, .png, .pdf or .svg; None for a picture.
             evaluation: what `evaluate` gave for this explanation.
-            visualization: how to draw; None for the method's own.
+            visualization: how to draw; None for the explanation's own.
+            ground_truth: bool (T, H, W), outlined; None for the explanation's own.
+            caption: a `lavx.drawing.panel.Caption`; None for what the explanation knows.
+            style: which frames, how large, and what else is drawn, such as `frames="hottest"`, `n_frames=4`,
+                `width_mm=85`, `font_size=7`, `title=False`: see `lavx.drawing.strips.Style`.
 
         Returns:
             The path where one was given, else a `PIL.Image.Image`.
+
+        Raises:
+            ValueError: if an option is not one of those allowed, or there is no room for what is asked for.
         """
         from lavx.drawing.panel import draw_panel
 
         target = path if path is not None else io.BytesIO()
-        how = visualization or self.visualization
         times, unit = self.times
         curves = {} if evaluation is None else evaluation.curves
         draw_panel(
             target,
             frames=self.frames,
-            overlay=how(self.frames, self.heatmap),
+            drawing=self.drawing if visualization is None else self.drawn(visualization),
             heatmap=self.heatmap,
             seconds=times,
             unit=unit,
-            caption=self._caption(),
-            scale=how.scale(),
+            caption=self._caption() if caption is None else caption,
             curves={name: (curve.fractions, curve.scores, curve.auc) for name, curve in curves.items()},
             frames_per_region=self.frames_per_region_if_flat,
+            ground_truth=self.ground_truth if ground_truth is None else ground_truth,
+            style=_style(style),
         )
         if path is not None:
             return Path(path)
@@ -268,6 +315,7 @@ class Explanation:
             "name": self.name,
             **({} if self.classes is None else {"classes": np.array(self.classes, dtype=np.str_)}),
             **({} if self.fps is None else {"clip_fps": self.fps}),
+            **({} if self.ground_truth is None else {"ground_truth": np.packbits(self.ground_truth)}),
         }
 
     @staticmethod
@@ -290,11 +338,14 @@ class Explanation:
             kind=cast(OutputKind, str(arrays["kind"])),
             classes=tuple(arrays["classes"].tolist()) if "classes" in arrays else None,
             method=method,
-            visualization=presets.method(method).visualization if method in presets.names() else Heatmap(),
+            visualization=presets.method(method).visualization
+            if method in presets.names()
+            else SignificantRegions(),
             geometry=file.read_geometry(arrays),
             fps=float(arrays["clip_fps"]) if "clip_fps" in arrays else None,
             name=str(arrays["name"]),
             network=str(arrays["network"]),
+            ground_truth=file.read_ground_truth(arrays),
         )
 
 
@@ -308,6 +359,7 @@ class Evaluation:
         average_drop: share of the score that is lost when only what the heatmap marks is left; lower is better.
         increase: 1 where the score grew by that, else 0.
         localization: pointing game, IoU and energy inside the ground truth; empty without one.
+        color: where the color of its picture lies, see `Explanation.color`; empty where that is not known.
     """
 
     curves: dict[str, Curve]
@@ -315,6 +367,7 @@ class Evaluation:
     average_drop: float
     increase: float
     localization: dict[str, float | None] = field(default_factory=dict)
+    color: dict[str, float | None] = field(default_factory=dict)
 
     @property
     def deletion_auc(self) -> float:
@@ -401,6 +454,7 @@ def explained(
     fps: float | None = None,
     name: str = "",
     check_noise: bool | None = None,
+    ground_truth: NDArray[np.bool_] | None = None,
 ) -> Explanation:
     """Explain a clip that is scored already; see `explain`."""
     result = method(clip)
@@ -420,6 +474,7 @@ def explained(
         seconds=dict(clip.stopwatch.seconds),
         n_passes=clip.n_passes,
         diagnostics=diagnose(clip, method, result, check_noise),
+        ground_truth=ground_truth,
     )
 
 
@@ -444,7 +499,7 @@ def evaluate(
         classifier: the one that was explained.
         clip: the clip that was explained, as for `explain`.
         explanation: what `explain` gave.
-        ground_truth: bool (T, H, W) of the clip, True where the answer lies; None where unknown.
+        ground_truth: bool (T, H, W) of the clip, True where the answer lies; None for the explanation's own.
         removal: what takes the place of removed voxels; None for black.
         n_steps: most steps of a curve.
         layout: as for `explain`.
@@ -473,7 +528,9 @@ def evaluate(
     )
     if scored.frames.shape != explanation.frames.shape or (scored.frames != explanation.frames).any():
         raise ValueError("the clip is not the one that was explained: its frames differ")
-    return evaluated(scored, explanation.heatmap, InsertionDeletion(removal or Black(), n_steps), ground_truth)
+    truth = explanation.ground_truth if ground_truth is None else ground_truth
+    found = evaluated(scored, explanation.heatmap, InsertionDeletion(removal or Black(), n_steps), truth)
+    return replace(found, color=explanation.color(truth))
 
 
 def evaluated(
@@ -492,6 +549,82 @@ def evaluated(
         increase=drop["increase"],
         localization={} if ground_truth is None else localization(heatmap, ground_truth),
     )
+
+
+def compare_panel(
+    explanations: Sequence[Explanation],
+    path: str | Path | None = None,
+    *,
+    labels: Sequence[str] | None = None,
+    title: str | bool = True,
+    visualization: Visualization | None = None,
+    one_scale: bool = True,
+    **style: Any,
+) -> Any:
+    """Several explanations of one video side by side, a row for each method or network.
+
+    Args:
+        explanations: what `explain` or `Explanation.load` gave, of the same clip, or of what different networks
+            see of the same video.
+        path: a file to write, .png, .pdf or .svg; None for a picture.
+        labels: what the rows are called; None for method, network and score.
+        title: a line above; True for the class explained, where it is the same in all; False for none.
+        visualization: how to draw all of them; None for each explanation's own.
+        one_scale: whether a color means the same attribution in all rows; otherwise each row's colors end at its
+            own largest attribution. Visualizations whose scale cannot be given keep their own.
+        style: which frames and how large, such as `frames="hottest"`, `n_frames=4`, `width_mm=174`,
+            `font_size=7`: see `lavx.drawing.strips.Style`.
+
+    Returns:
+        The path where one was given, else a `PIL.Image.Image`.
+
+    Raises:
+        ValueError: if there is nothing to compare, labels are not as many, an option is not one of those allowed,
+            or there is no room for what is asked for.
+    """
+    from lavx.drawing.comparison import Row, draw_comparison
+
+    if labels is not None and len(labels) != len(explanations):
+        raise ValueError(f"give one label for each of the {len(explanations)} explanations, got {len(labels)}")
+    drawings = [e.drawing if visualization is None else e.drawn(visualization) for e in explanations]
+    limits = [getattr(drawing.scale, "limit", None) or 0.0 for drawing in drawings]
+    shared = one_scale and all(hasattr(visualization or e.visualization, "limit") for e in explanations)
+    if shared and max(limits, default=0.0) > 0:
+        drawings = [
+            e.drawn(replace(cast(Any, visualization or e.visualization), limit=max(limits))) for e in explanations
+        ]
+    names = [_row_name(e) for e in explanations] if labels is None else labels
+    rows = [
+        Row(name, e.frames, drawing, e.heatmap, *e.times, e.ground_truth)
+        for name, e, drawing in zip(names, explanations, drawings, strict=True)
+    ]
+    classes = {e.class_name(e.target) for e in explanations}
+    if title is True:
+        title = f"Explained class: {classes.pop()}" if len(classes) == 1 else ""
+    target = path if path is not None else io.BytesIO()
+    draw_comparison(target, rows, _style(style), title or "", shared)
+    if path is not None:
+        return Path(path)
+    from PIL import Image
+
+    assert isinstance(target, io.BytesIO)
+    return Image.open(target)
+
+
+def _row_name(explanation: Explanation) -> str:
+    how = f"{explanation.method} on {explanation.network}" if explanation.network else explanation.method
+    return f"{how}, score {explanation.score:.3f}"
+
+
+def _style(options: dict[str, Any]) -> Any:
+    """The style of a picture with some options, which are checked by name."""
+    from lavx.drawing.strips import Style
+
+    allowed = [option.name for option in fields(Style)]
+    unknown = [name for name in options if name not in allowed]
+    if unknown:
+        raise ValueError(f"there is no option {', '.join(unknown)} of a picture; there are {', '.join(allowed)}")
+    return Style(**options)
 
 
 def _method(method: str | Explainer | Control, options: dict[str, Any]) -> tuple[Explainer | Control, str]:

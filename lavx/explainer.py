@@ -24,6 +24,7 @@ from lavx.types import (
     Coalitions,
     Estimate,
     Estimating,
+    Evidence,
     Heatmap,
     Kept,
     Regions,
@@ -110,6 +111,25 @@ class MethodResult:
     def is_exact(self) -> bool:
         """Whether all coalitions that the method stands for were scored: another draw would say the same."""
         return self.n_samples > 0 and not self.coalitions.drawn.any()
+
+    def evidence(self, noise: float = 0.0) -> Evidence:
+        """What a visualization is given to draw.
+
+        Args:
+            noise: standard deviation that the network's own noise gives an attribution.
+        """
+        neutral = self.neutral
+        if self.neutral_std_error is None and not self.is_exact and self.attribution.min(initial=1) > 0:
+            neutral = float(self.attribution.mean())  # a mean score, in a file that does not say what is neutral
+        return Evidence(
+            self.heatmap,
+            self.attribution,
+            self.regions,
+            neutral,
+            self.neutral_std_error,
+            self.is_exact,
+            noise,
+        )
 
 
 def estimated(

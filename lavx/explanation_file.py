@@ -79,6 +79,14 @@ def _read_regions(shape: tuple[int, ...], arrays: dict[str, NDArray[Any]], n_reg
     raise ValueError(f"the regions are of a kind that lavx does not know: {n_regions} of them")
 
 
+def read_ground_truth(arrays: dict[str, NDArray[Any]]) -> NDArray[np.bool_] | None:
+    """The ground truth (T, H, W), which is stored as bits; None where there is none."""
+    if "ground_truth" not in arrays:
+        return None
+    shape = arrays["heatmap"].shape
+    return np.unpackbits(arrays["ground_truth"], count=int(np.prod(shape))).reshape(shape).astype(bool)
+
+
 def geometry_arrays(geometry: Geometry | None) -> dict[str, Any]:
     """Where the clip lies in its video; empty where it comes from none."""
     if geometry is None:

@@ -25,7 +25,7 @@ from lavx.methods.sampling import All, Budget
 from lavx.methods.segmentation import Slic, SoftGrid, Windows
 from lavx.methods.selection import Bernoulli, LeaveOneOut, OnlyOne, ShapleyKernel
 from lavx.methods.summary import Difference, MeanWhenKept, Ridge, ShapleyRegression
-from lavx.methods.visualization import Heatmap, PosNeg
+from lavx.methods.visualization import Heatmap, SignificantRegions
 
 Parts = dict[str, Any]
 
@@ -38,7 +38,7 @@ def _lime() -> Parts:
         "removal": Black(),
         "behavior": Probability(),
         "summary": Ridge(alpha=1.0, kernel_width=0.25),
-        "visualization": PosNeg(),
+        "visualization": SignificantRegions(),
     }
 
 
@@ -50,7 +50,7 @@ def _kernel_shap() -> Parts:
         "removal": Black(),
         "behavior": Probability(),
         "summary": ShapleyRegression(),
-        "visualization": PosNeg(),
+        "visualization": SignificantRegions(),
     }
 
 
@@ -62,7 +62,7 @@ def _rise() -> Parts:
         "removal": Black(),
         "behavior": Probability(),
         "summary": MeanWhenKept(),
-        "visualization": Heatmap(),
+        "visualization": SignificantRegions(),
     }
 
 
@@ -74,7 +74,7 @@ def _loco() -> Parts:
         "removal": Black(),
         "behavior": Probability(),
         "summary": Difference(),
-        "visualization": PosNeg(),
+        "visualization": SignificantRegions(),
     }
 
 
@@ -83,7 +83,7 @@ def _univariate() -> Parts:
 
 
 def _occlusion() -> Parts:
-    return _loco() | {"segmentation": Windows(divisions=(4, 7, 7)), "visualization": Heatmap()}
+    return _loco() | {"segmentation": Windows(divisions=(4, 7, 7))}
 
 
 def _control() -> Parts:

@@ -374,6 +374,8 @@ class Drawing:
             None where the visualization draws no lines.
         scale: what the colors mean (`lavx.methods.visualization.Scale`); None where none are drawn.
         note: what a reader must know to read it, such as why nothing is drawn; often empty.
+        values: float32 (T, H, W), how far from no effect each voxel is, 0 where nothing is drawn; None where what
+            is drawn is the heatmap.
     """
 
     frames: Frames
@@ -381,6 +383,7 @@ class Drawing:
     outlined: NDArray[np.int8] | None = None
     scale: Any = None
     note: str = ""
+    values: NDArray[np.float32] | None = None
 
 
 class Visualization(Protocol):

@@ -120,7 +120,7 @@ def test_floats_are_shown_to_the_classifier_as_they_are(red_corner):
 
 
 def test_pictures_are_drawn_saved_and_shown(red_corner, tmp_path):
-    e = lavx.explain(color_probabilities, red_corner, n_samples=50, fps=4, name="corner", progress=False)
+    e = lavx.explain(color_probabilities, red_corner, n_samples=800, fps=4, name="corner", progress=False)
     found = lavx.evaluate(color_probabilities, red_corner, e, n_steps=10, progress=False)
     assert e.panel(tmp_path / "why.png", evaluation=found) == tmp_path / "why.png"
     with Image.open(tmp_path / "why.png") as with_curves:

@@ -131,3 +131,28 @@ def test_a_cell_writes_them_and_the_crossed_games_where_asked_for(request_cell, 
     entry = json.loads((run / "videos" / "shapes-0001" / "metrics.json").read_text())
     assert entry["cross_deletion_auc"] == pytest.approx(entry["deletion_auc"])  # the same baseline: the same game
     assert entry["cross_insertion_auc"] == pytest.approx(entry["insertion_auc"])
+
+
+class TestDrawnColor:
+    def test_as_it_is_defined(self):
+        opacity = np.array([[[1.0, 0.5, 0.25, 0.24, 0, 0, 0, 0]]])
+        truth = np.array([[[1, 1, 0, 0, 1, 1, 0, 0]]], dtype=bool)
+        found = loc.drawn_color(opacity, truth)
+        assert found == {
+            "tinted": pytest.approx(3 / 8),
+            "color_inside": pytest.approx(1.5 / 1.99),
+            "color_recall": pytest.approx(2 / 4),
+        }
+
+    def test_an_empty_picture_has_nothing_anywhere(self):
+        truth = np.ones((1, 2, 2), dtype=bool)
+        assert loc.drawn_color(np.zeros((1, 2, 2)), truth) == {"tinted": 0, "color_inside": 0, "color_recall": 0}
+
+    def test_without_a_ground_truth_only_the_tint_is_known(self):
+        assert loc.drawn_color(np.ones((1, 2, 2)), None) == {"tinted": 1}
+        unseen = loc.drawn_color(np.ones((1, 2, 2)), np.zeros((1, 2, 2), dtype=bool))
+        assert unseen == {"tinted": 1, "color_inside": None, "color_recall": None}
+
+    def test_another_shape_is_refused(self):
+        with pytest.raises(ValueError, match=r"the opacity's shape \(1, 2, 2\), got \(1, 2, 3\)"):
+            loc.drawn_color(np.ones((1, 2, 2)), np.ones((1, 2, 3), dtype=bool))

@@ -1,45 +1,40 @@
 """The panel: what a person sees of one explanation.
 
-Drawn with matplotlib's objects alone: no global state, so that panels may be drawn in several threads, and
-the same input gives the same bytes. Every length is in inches, and everything is placed by hand.
+Every length is in inches or in sizes of the font, and everything is placed by hand.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, get_font
-from matplotlib.ft2font import FT2Font
-from matplotlib.textpath import TextToPath
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image
 
-from lavx.drawing.frames import check_frames
-from lavx.drawing.style import CURVE_COLORS, INK, SOFT, plain_axes
+from lavx.drawing.frames import check_frames, chosen, heat
+from lavx.drawing.plot import Plot, ticks
+from lavx.drawing.sheet import LINE, Sheet, fit, kind_of, measure, wrapped
+from lavx.drawing.strips import (
+    Columns,
+    Style,
+    bar_width,
+    draw_color_bar,
+    draw_explanation,
+    draw_strip,
+    legend,
+)
+from lavx.drawing.style import CURVE_COLORS, INK, SOFT
 from lavx.methods.visualization import Scale
-from lavx.text import visible
+from lavx.types import Drawing
 
-N_COLUMNS = 8  # most frames in a row
-DPI = 110
-
-_LEFT, _RIGHT, _TOP, _BOTTOM = 0.85, 1.05, 1.15, 0.6
-_GAP = 0.06  # between frames
-_CELL = 2.4  # longest side of a frame
-_ROW = 12.0  # most width of a row of frames
-_NARROW, _LOW = 0.5, 0.85  # least width of a column, least height of a row: words have to fit
-_WIDTH = 7.6  # least width of what is between the margins
-_HEAT, _CURVES = 1.0, 2.1  # heights of the plots
-_FONT = "DejaVu Sans"  # comes with matplotlib, so that panels look the same everywhere
-_GRID = "#dddddd"
+_WIDTH = 7.6  # least width of what is between the margins, inches
+_HEAT, _CURVES = 9.0, 19.0  # heights of the plots, sizes of the font
 _BETTER = {"deletion": "lower is better", "insertion": "higher is better"}
+_POSITIVE, _NEGATIVE = "#d1006c", "#0a8f6d"  # of the bars, where no colors are drawn
+_DOT = "   \N{MIDDLE DOT}   "
+_PLAIN = Style()
 
 PlottedCurve = tuple[ArrayLike, ArrayLike, float]  # fractions, scores, area
 
@@ -77,287 +72,311 @@ def draw_panel(
     path: Path | str | IO[bytes],
     *,
     frames: NDArray[np.uint8],
-    overlay: NDArray[np.uint8],
+    drawing: Drawing,
     heatmap: NDArray[np.floating],
     seconds: ArrayLike,
     caption: Caption,
-    scale: Scale | None = None,
     curves: Mapping[str, PlottedCurve] | None = None,
     unit: str = "s",
     frames_per_region: float | None = None,
+    ground_truth: NDArray[np.bool_] | None = None,
+    style: Style = _PLAIN,
 ) -> None:
-    """Draw the panel of one explanation as a PNG.
+    """Draw the panel of one explanation: a PNG, or what the file's ending says, PDF or SVG.
 
-    From top to bottom: class and scores; at most `N_COLUMNS` frames of the clip; the same under the heatmap;
-    heat over time; the deletion and insertion curves.
+    From top to bottom: class and scores; frames of the clip; the same under what is drawn; how much of it is in
+    each frame; the deletion and insertion curves.
 
     Args:
-        path: file to write, whose folder must be there; or an open file.
+        path: file to write, whose folder must be there; or an open file, for a PNG.
         frames: uint8 (T, H, W, 3), the clip.
-        overlay: uint8 (T, H, W, 3), what the visualization made of it.
+        drawing: what the visualization made of it.
         heatmap: float (T, H, W), the raw one.
         seconds: (T,) where in the video each frame lies.
         caption: what the panel says in words.
-        scale: what the overlay's colors mean; no color bar without.
         curves: by name, fractions (n,), scores (n,) and the area under the curve; may be empty or None.
         unit: of `seconds`: "s", or "frames" where seconds are unknown.
         frames_per_region: given where regions span nearly all frames, so that heat over time says little.
+        ground_truth: bool (T, H, W), outlined; None where unknown.
+        style: which frames, how large, and what else is drawn.
+
+    Raises:
+        ValueError: if what is given does not fit together, or does not fit into the width.
     """
-    times = check_frames(frames, overlay, seconds)
+    kind = kind_of(path)
+    times = check_frames(frames, drawing.frames, seconds)
+    _check(frames, heatmap, curves or {}, ground_truth)
+    shown = chosen(style.frames, style.n_frames, heat(drawing, heatmap))
+    plots = dict(curves or {}) if style.curves else {}
+    page = _Page(style, frames.shape[2] / frames.shape[1], len(shown), drawing.scale, bool(plots))
+    notes = (*caption.notes, *([drawing.note] if drawing.note else []))
+    title = _title(caption, notes, page) if style.title else []
+    top = page.margin + sum(space for *_, space in title)
+    top += 1.5 * style.em  # of the times above the frames
+    places = page.places(top, len(plots))
+    sheet = Sheet(page.width, places["end"], style.pixels)
+    y = page.margin
+    for words, size, color, weight, space in title:
+        sheet.text(page.left, y, words, size, color=color, weight=weight)
+        y += space
+    for k, time in enumerate(times[shown]):
+        middle = page.left + k * (page.columns.width + page.columns.gap) + page.columns.width / 2
+        room = page.columns.width + page.columns.gap
+        moment = stamp(time, times, unit, room >= 5 * style.em)
+        sheet.text(
+            middle, top - 0.5 * style.em, moment, style.font_size, room=room, color=SOFT, ha="center", va="bottom"
+        )
+    _rows(sheet, page, places, frames, drawing, shown, ground_truth)
+    if style.time:
+        both = _Bars.of(drawing, heatmap)
+        both.draw(sheet, page, places["time"], times, shown, unit, frames_per_region)
+    for k, (name, curve) in enumerate(plots.items()):
+        left, across = page.curve(k, len(plots))
+        _curve(
+            sheet,
+            (left, places["curves"], across, _CURVES * style.em),
+            style.font_size,
+            name,
+            curve,
+            caption.score,
+        )
+    sheet.write(path, kind)
+
+
+def _check(
+    frames: NDArray[np.uint8],
+    heatmap: NDArray[np.floating],
+    curves: Mapping[str, PlottedCurve],
+    ground_truth: NDArray[np.bool_] | None,
+) -> None:
     if heatmap.shape != frames.shape[:3]:
         raise ValueError(f"heatmap must be (T, H, W) = {frames.shape[:3]}, got {heatmap.shape}")
     bad = np.count_nonzero(~np.isfinite(heatmap))
     if bad:
         raise ValueError(f"heatmap holds {bad} values that are NaN or infinite; such a heatmap cannot be drawn")
-    plots = dict(curves or {})
-    for name, (fractions, scores, _) in plots.items():
+    if ground_truth is not None and ground_truth.shape != heatmap.shape:
+        raise ValueError(f"ground_truth must be (T, H, W) = {heatmap.shape}, got {ground_truth.shape}")
+    for name, (fractions, scores, _) in curves.items():
         if np.shape(fractions) != np.shape(scores):
             raise ValueError(
                 f"{name} needs as many scores as fractions, got {np.size(scores)} and {np.size(fractions)}"
             )
-    shown = _columns(len(frames))
-    width, height = _cell(len(shown), frames.shape[2] / frames.shape[1])
-    row = len(shown) * (width + _GAP) - _GAP
-    inner = max(row, _WIDTH)
-
-    heights = [height, height, _HEAT, *([_CURVES] if plots else [])]
-    gaps = [0.1, 0.42, 0.85]
-    total = _TOP + sum(heights) + sum(gaps[: len(heights) - 1]) + _BOTTOM
-    figure = Figure(figsize=(_LEFT + inner + _RIGHT, total), dpi=DPI, facecolor="white")
-    canvas = FigureCanvasAgg(figure)
-    page = _Page(figure, inner)
-
-    _title(page, caption)
-    top = _TOP
-    _strip(page, frames[shown], top, width, height, "clip", [_stamp(t, times, unit) for t in times[shown]])
-    top += height + gaps[0]
-    _strip(page, overlay[shown], top, width, height, "explanation")
-    if scale is not None:
-        _color_bar(page, scale, row, top, height)
-    top += height + gaps[1]
-    _heat(page.axes(-_GAP / 2, top, row + _GAP, _HEAT), heatmap, times, shown, scale, unit, frames_per_region)
-    top += _HEAT + gaps[2]
-    for k, (name, curve) in enumerate(plots.items()):
-        across = (inner - 0.7 * (len(plots) - 1)) / len(plots)
-        axes = page.axes(k * (across + 0.7), top, min(across, 5.5), _CURVES)
-        _curve(axes, name, curve, caption.score)
-    canvas.print_png(str(path) if isinstance(path, Path) else path, metadata={"Software": None})
-
-
-def _columns(n_frames: int) -> NDArray[np.intp]:
-    """The frames to show: those in the middle of equal parts, so that they stand above their bars."""
-    n = min(n_frames, N_COLUMNS)
-    return ((np.arange(n) + 0.5) * n_frames / n).astype(np.intp)
-
-
-def _cell(n: int, aspect: float) -> tuple[float, float]:
-    """Width of a column and height of a row for frames that are `aspect` times as wide as high."""
-    width = min(_CELL, _CELL * aspect, (_ROW + _GAP) / n - _GAP)
-    return max(width, _NARROW), max(width / aspect, _LOW)
 
 
 class _Page:
-    """Places things by their distance from the top left corner of what is inside the margins, in inches."""
+    """Where the parts of a panel are, in inches."""
 
-    def __init__(self, figure: Figure, inner: float) -> None:
-        self.figure = figure
-        self.inner = inner
-        self.width, self.height = figure.get_size_inches()
+    def __init__(self, style: Style, aspect: float, n: int, scale: Scale | None, curves: bool) -> None:
+        self.style, self.em = style, style.em
+        self.margin = 1.4 * self.em if style.width is None else 0.3 * self.em
+        plots = style.time or curves
+        self.left = (7.6 if style.width is None else 6.2 if plots else 1.9) * self.em
+        right = bar_width(scale, style) + (1.8 if scale else 0.8) * self.em
+        if style.width is None:
+            right = max(right, 9.4 * self.em)
+        self.columns = Columns.fitting(n, aspect, style, self.left + right)
+        row = self.columns.row
+        self.inner = max(row, _WIDTH) if style.width is None else row
+        self.width = style.width or self.left + self.inner + right
 
-    def axes(self, left: float, top: float, width: float, height: float) -> Axes:
-        bottom = self.height - top - height
-        box = ((_LEFT + left) / self.width, bottom / self.height, width / self.width, height / self.height)
-        return self.figure.add_axes(box)
+    def places(self, top: float, n_curves: int) -> dict[str, float]:
+        """The tops of the rows and plots, and the end of it all."""
+        em, found = self.em, {"clip": top}
+        found["explanation"] = top + self.columns.height + 0.9 * em
+        y = found["explanation"] + self.columns.height
+        found["legend"] = y + 0.6 * em
+        y += 2.2 * em
+        if self.style.time:
+            found["time"] = y + 2.3 * em
+            y = found["time"] + _HEAT * em + 3.4 * em
+        if n_curves:
+            found["curves"] = y + 2.8 * em
+            y = found["curves"] + _CURVES * em + 3.4 * em
+        found["end"] = y + self.margin
+        return found
 
-    def text(
-        self,
-        left: float,
-        top: float,
-        words: str,
-        size: float,
-        room: float,
-        *,
-        color: str = SOFT,
-        weight: str = "normal",
-        va: str = "top",
-        ha: str = "left",
-        rotation: float = 0,
-    ) -> None:
-        """One line at the place, cut to `room`."""
-        self.figure.text(
-            (_LEFT + left) / self.width,
-            1 - top / self.height,
-            _fit(visible(words), size, room, weight),
-            fontsize=size,
-            fontfamily=_FONT,
-            parse_math=False,
-            color=color,
-            weight=weight,
-            va=va,
-            ha=ha,
-            rotation=rotation,
-        )
+    def curve(self, k: int, n: int) -> tuple[float, float]:
+        """Left end and width of a curve's plot."""
+        space = 6.3 * self.em
+        across = (self.inner - space * (n - 1)) / n
+        return self.left + k * (across + space), min(across, 5.5)
 
 
-def _title(page: _Page, caption: Caption) -> None:
-    room = page.inner + 0.5 * _RIGHT
-    score = f"   score {caption.score:.3f}"
-    start = "Explained class: "
-    target = _fit(caption.target, 15, room - _measure(start + score, 15, "bold"), "bold")
-    page.text(0, 0.16, start + target + score, 15, room, weight="bold", color=INK)
+_Line = tuple[str, float, str, str, float]  # words, size, color, weight, height
 
-    right = caption.label is not None and caption.label == caption.predicted
-    share = (room - 2.6) / (1 if caption.label is None or right else 2)
-    said = f"predicted: {_fit(caption.predicted, 10, share)} ({caption.predicted_score:.3f})"
-    if right:
+
+def _title(caption: Caption, notes: tuple[str, ...], page: _Page) -> list[_Line]:
+    """The lines above the frames; long names are wrapped, and cut only where there is no end of them."""
+    font, room = page.style.font_size, page.inner + (4.7 * page.em if page.style.width is None else 0)
+    big, middle, small = 1.875 * font, 1.25 * font, 1.125 * font
+    if page.style.width is not None:
+        big, middle, small = 1.25 * font, font, font
+    explained = f"Explained class: {caption.target}   score {caption.score:.3f}"
+    said = f"predicted: {caption.predicted} ({caption.predicted_score:.3f})"
+    if caption.label is not None and caption.label == caption.predicted:
         said += ", which is right"
     elif caption.label is not None:
-        said += f"   \N{MIDDLE DOT}   true: {_fit(caption.label, 10, share)}"
-    page.text(0, 0.46, said, 10, room, color=INK)
-
+        said += f"{_DOT}true: {caption.label}"
     how = f"{caption.method} on {caption.net}" if caption.net else caption.method
     video = f"video {caption.video_id}" if caption.video_id else ""
-    page.text(
-        0, 0.68, "   \N{MIDDLE DOT}   ".join(filter(None, (how, caption.dataset, video, *caption.notes))), 9, room
-    )
+    about = _DOT.join(filter(None, (how, caption.dataset, video)))
+    blocks = [
+        (_explained(caption, explained, big, room), big, INK, "bold"),
+        (wrapped(said, middle, room, 2), middle, INK, "normal"),
+        (wrapped(about, small, room, 2), small, SOFT, "normal"),
+        (wrapped(_DOT.join(notes), small, room, 2), small, INK, "normal"),
+    ]
+    found = [
+        (line, size, color, weight, LINE * size / 72) for lines, size, color, weight in blocks for line in lines
+    ]
+    *rest, last = found
+    return [*rest, (*last[:4], last[4] + 0.7 * page.em)]
 
 
-def _strip(
+def _explained(caption: Caption, words: str, size: float, room: float) -> list[str]:
+    """The class and its score in two lines at most; the score is always there."""
+    lines = wrapped(words, size, room, 2, "bold")
+    if lines[-1].endswith(f"score {caption.score:.3f}"):
+        return lines
+    first = wrapped(f"Explained class: {caption.target}", size, room, 2, "bold")[0]
+    rest = f"Explained class: {caption.target}"[len(first) :].strip()
+    end = f"   score {caption.score:.3f}"
+    return [first, fit(rest, size, room - measure(end, size, "bold"), "bold") + end]
+
+
+def _rows(
+    sheet: Sheet,
     page: _Page,
-    images: NDArray[np.uint8],
-    top: float,
-    width: float,
-    height: float,
-    name: str,
-    stamps: list[str] | None = None,
-) -> None:
-    """One row of images; all in one picture, which is much faster than one axes each."""
-    wide, high, gap = round(width * DPI), round(height * DPI), round(_GAP * DPI)
-    picture = np.full((high, len(images) * (wide + gap) - gap, 3), 255, dtype=np.uint8)
-    for k, image in enumerate(images):
-        small = _resized(image, wide, high)
-        y, x = (high - small.shape[0]) // 2, (wide - small.shape[1]) // 2 + k * (wide + gap)
-        picture[y : y + small.shape[0], x : x + small.shape[1]] = small
-    axes = page.axes(0, top, picture.shape[1] / DPI, height)
-    axes.imshow(picture, interpolation="nearest", aspect="auto")
-    axes.set_axis_off()
-    page.text(-0.3, top + height / 2, name, 9, height + 0.6, rotation=90, va="center", ha="right")
-    for k, stamp in enumerate(stamps or []):
-        middle = k * (width + _GAP) + width / 2
-        page.text(middle, top - 0.05, stamp, 8, width + _GAP, va="bottom", ha="center")
-
-
-def _resized(image: NDArray[np.uint8], wide: int, high: int) -> NDArray[np.uint8]:
-    """The image as large as it fits."""
-    factor = min(wide / image.shape[1], high / image.shape[0])
-    size = (
-        min(max(1, round(image.shape[1] * factor)), wide),
-        min(max(1, round(image.shape[0] * factor)), high),
-    )
-    how = Image.Resampling.BOX if factor < 1 else Image.Resampling.BICUBIC
-    return np.asarray(Image.fromarray(np.ascontiguousarray(image)).resize(size, how))
-
-
-def _color_bar(page: _Page, scale: Scale, row: float, top: float, height: float) -> None:
-    axes = page.axes(row + 0.12, top, 0.13, height)
-    shades = scale.colormap(np.linspace(1, 0, 256))[:, None, :3]
-    axes.imshow(shades, aspect="auto", interpolation="bilinear")
-    axes.set_xticks([])
-    axes.set_yticks([])
-    plain_axes(axes, (), _FONT)
-    for words, y in ((scale.words[1], top), (scale.words[0], top + height - 0.27)):
-        first, _, rest = words.partition(" ")
-        page.text(row + 0.32, y, first, 8, 0.9)
-        page.text(row + 0.32, y + 0.14, rest, 8, 0.9)
-
-
-def _heat(
-    axes: Axes,
-    heatmap: NDArray[np.floating],
-    times: NDArray[np.float64],
+    places: dict[str, float],
+    frames: NDArray[np.uint8],
+    drawing: Drawing,
     shown: NDArray[np.intp],
-    scale: Scale | None,
-    unit: str,
-    frames_per_region: float | None,
+    truth: NDArray[np.bool_] | None,
 ) -> None:
-    """Mean heat of each frame as a bar; those of the frames above in full color."""
-    values = np.asarray(heatmap, dtype=np.float64)
-    lowest = values.min()
-    said = "mean positive attribution of each frame"
-    if lowest > 0:  # as RISE gives it: what the coldest voxel has too tells nothing
-        values, said = values - lowest, "mean attribution of each frame, above the coldest voxel"
-    both = scale is not None and scale.low < 0
-    where = np.arange(len(values))
-    above = np.isin(where, shown)
-    up = np.maximum(values, 0).mean(axis=(1, 2))
-    down = np.minimum(values, 0).mean(axis=(1, 2)) if both else np.zeros_like(up)
-    positive = scale.colormap(0.92) if both and scale is not None else "#d1495b"
-    negative = scale.colormap(0.08) if both and scale is not None else "#d1495b"
-    for bars, color in ((up, positive), (down, negative)):
-        for picked, strength in ((above, 1.0), (~above, 0.45)):
-            axes.bar(where[picked], bars[picked], width=0.86, color=color, alpha=strength, linewidth=0)
-    if both and down.any():
-        said = "mean positive and negative attribution of each frame"
-
-    axes.set_xlim(-0.5, len(values) - 0.5)
-    low, high = min(down.min(), 0.0), max(up.max(), 0.0)
-    if high == low:
-        words = "nothing speaks for the class" if np.ptp(values) > 0 else "nothing stands out"
-        axes.text(0.5, 0.5, words, fontproperties=_small(), color=SOFT, transform=axes.transAxes, ha="center")
-    margin = 0.08 * (high - low) or 1.0
-    axes.set_ylim(low - margin if low < 0 else 0, high + margin)
-    if low < 0:
-        axes.axhline(0, color=SOFT, linewidth=0.8)
-    axes.set_xticks(shown, [_number(times[k], times, unit) for k in shown])
-    axes.set_xlabel(
-        "time in the video (s)" if unit == "s" else "frame of the clip",
-        fontproperties=_small(),
-        color=SOFT,
-        labelpad=2,
-    )
-    if high > low:
-        axes.locator_params(axis="y", nbins=3)
-        axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 4))
-        axes.yaxis.get_offset_text().set(fontsize=7, color=SOFT, ha="right")
-    else:
-        axes.set_yticks([])
-    plain_axes(axes, font=_FONT)
-    title = f"heat over time: {said}"
-    if frames_per_region is not None:
-        spans = f"a region spans {frames_per_region:.1f} of {len(values)} frames in the mean"
-        title = f"heat over time, nearly flat by construction: {spans}"
-    axes.set_title(title, loc="left", fontproperties=_small(), color=SOFT, pad=4)
+    columns, font, em = page.columns, page.style.font_size, page.em
+    draw_strip(sheet, (page.left, places["clip"]), columns, list(frames[shown]))
+    draw_explanation(sheet, (page.left, places["explanation"]), columns, drawing, shown, truth)
+    for name, words in (("clip", "clip"), ("explanation", "explanation")):
+        middle = places[name] + columns.height / 2
+        sheet.text(page.left - 1.5 * em, middle, words, font, room=columns.height + 0.6 * em,
+                   color=SOFT, ha="center", upright=True)  # fmt: skip
+    if drawing.scale is not None:
+        both = drawing.values is None or bool((drawing.values < 0).any())
+        place = page.left + columns.row + 1.1 * em, places["explanation"]
+        draw_color_bar(sheet, place, columns.height, drawing.scale, page.style, both)
+    empty = drawing.opacity is not None and not drawing.opacity.any()
+    words = (drawing.note or "nothing is drawn") if empty else legend(drawing, truth)
+    color, weight = (INK, "bold") if empty else (SOFT, "normal")
+    sheet.text(page.left, places["legend"], words, font, room=page.inner, color=color, weight=weight)
 
 
-def _curve(axes: Axes, name: str, curve: PlottedCurve, score: float) -> None:
+@dataclass(frozen=True)
+class _Bars:
+    """The explanation over time.
+
+    Attributes:
+        up: (T,), mean of what speaks for the class in each frame, >= 0.
+        down: (T,), of what speaks against it, <= 0.
+        said: what the bars are.
+        colors: of both.
+    """
+
+    up: NDArray[np.float64]
+    down: NDArray[np.float64]
+    said: str
+    colors: tuple[str, str]
+
+    @staticmethod
+    def of(drawing: Drawing, heatmap: NDArray[np.floating]) -> _Bars:
+        """Of what is drawn where the drawing says what that is, else of the heatmap."""
+        colors = (_POSITIVE, _NEGATIVE)
+        scale: Scale | None = drawing.scale
+        if drawing.values is not None:
+            both = bool((drawing.values < 0).any())
+            said = "mean attribution drawn in each frame" + (", for and against the class" if both else "")
+            return _Bars(*_signed(drawing.values, True), said, colors)
+        values = np.asarray(heatmap, dtype=np.float64)
+        said = "mean positive attribution of each frame"
+        if values.min() > 0:  # as RISE gives it: what the coldest voxel has too tells nothing
+            values, said = values - values.min(), "mean attribution of each frame, above the coldest voxel"
+        both = scale is not None and scale.low < 0
+        up, down = _signed(values, both)
+        if both and down.any():
+            said = "mean positive and negative attribution of each frame"
+        return _Bars(up, down, said, colors)
+
+    def draw(
+        self,
+        sheet: Sheet,
+        page: _Page,
+        top: float,
+        times: NDArray[np.float64],
+        shown: NDArray[np.intp],
+        unit: str,
+        frames_per_region: float | None,
+    ) -> None:
+        """Draw a bar for each frame; those of the frames above in full color."""
+        low, high = float(self.down.min()), float(self.up.max())
+        margin, n = 0.08 * (high - low) or 1.0, len(self.up)
+        columns, em = page.columns, page.em
+        box = (page.left - columns.gap / 2, top, columns.row + columns.gap, _HEAT * em)
+        y = (low - margin if low < 0 else 0.0, high + margin)
+        plot = Plot(sheet, box, (-0.5, n - 0.5), y, page.style.font_size)
+        strong = np.isin(np.arange(n), shown)
+        plot.bars(self.up, self.colors[0], strong)
+        plot.bars(self.down, self.colors[1], strong)
+        if low < 0:
+            plot.level(0, dashed=False)
+        if high == low:
+            sheet.text(box[0] + box[2] / 2, top + box[3] / 2, "nothing to show", page.style.font_size,
+                       color=SOFT, ha="center", va="center")  # fmt: skip
+        spaced = _spaced(shown, times, unit, box[2] / n, page.style)
+        plot.axes(spaced, ticks(low, high, 3) if high > low else [], grid=False)
+        said = f"when: {self.said}"
+        if frames_per_region is not None:
+            spans = f"a region spans {frames_per_region:.1f} of {n} frames in the mean"
+            said = f"when, nearly flat by construction: {spans}"
+        plot.label(said, "time in the video (s)" if unit == "s" else "frame of the clip")
+
+
+def _signed(values: NDArray[np.floating], both: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    up = np.maximum(values, 0).mean(axis=(1, 2), dtype=np.float64)
+    down = np.minimum(values, 0).mean(axis=(1, 2), dtype=np.float64) if both else np.zeros_like(up)
+    return up, down
+
+
+def _spaced(
+    shown: NDArray[np.intp], times: NDArray[np.float64], unit: str, pitch: float, style: Style
+) -> list[tuple[float, str]]:
+    """The times of the frames shown, as many as have room below the bars."""
+    found: list[tuple[float, str]] = []
+    for k in shown:
+        if not found or (k - found[-1][0]) * pitch >= 3.2 * style.em:
+            found.append((float(k), _number(times[k], times, unit)))
+    return found
+
+
+def _curve(
+    sheet: Sheet, box: tuple[float, float, float, float], font: float, name: str, curve: PlottedCurve, score: float
+) -> None:
     fractions, scores = (np.asarray(a, dtype=np.float64) for a in curve[:2])
     color = CURVE_COLORS.get(name, INK)
-    direction = f" ({_BETTER[name]})" if name in _BETTER else ""
-    axes.fill_between(100 * fractions, scores, color=color, alpha=0.13, linewidth=0)
-    axes.plot(100 * fractions, scores, color=color, linewidth=1.8, label=f"AUC {curve[2]:.3f}{direction}")
-    axes.axhline(score, color=SOFT, linewidth=0.9, linestyle=(0, (4, 3)), label="score of the clip")
-    axes.set_xlim(0, 100)
     low, high = min(scores.min(), score, 0.0), max(scores.max(), score, 1.0)
-    axes.set_ylim(low, low + (high - low) * 1.3)  # room for the legend
-    axes.set_yticks(np.linspace(low, high, 5))
-    axes.yaxis.set_major_formatter("{x:.2f}")
+    plot = Plot(sheet, box, (0, 100), (low, low + (high - low) * 1.25), font)  # room for the legend
+    wide = box[2] * 72 > 26 * font
+    x_ticks = [(float(v), str(v)) for v in ((0, 20, 40, 60, 80, 100) if wide else (0, 50, 100))]
+    plot.axes(x_ticks, ticks(low, high, 4), grid=True)
+    plot.curve(100 * fractions, scores, color)
+    plot.level(score)
     verb = {"deletion": "removed", "insertion": "inserted"}.get(name, "changed")
-    small = _small()
-    axes.set_xlabel(f"voxels {verb}, most important first (%)", labelpad=2, color=SOFT, fontproperties=small)
-    axes.set_ylabel("score", labelpad=3, color=SOFT, fontproperties=small)
-    axes.set_title(name, loc="left", fontsize=10, color=INK, fontfamily=_FONT, pad=4)
-    axes.grid(color=_GRID, linewidth=0.6)
-    plain_axes(axes, font=_FONT)
-    axes.legend(
-        loc="upper right",
-        ncols=2,
-        frameon=False,
-        labelcolor=INK,
-        prop=small,
-        borderaxespad=0.2,
-        handlelength=1.6,
-        columnspacing=1.4,
-    )
+    plot.label("", f"voxels {verb}, most important first (%)" if wide else f"voxels {verb} (%)", "score")
+    em = font / 72
+    sheet.text(box[0], box[1] - 0.5 * em, name, 1.25 * font, color=INK, va="bottom")
+    direction = f" ({_BETTER[name]})" if name in _BETTER and wide else ""
+    keys: list[tuple[str, str, tuple[float, float] | None]] = [(color, f"AUC {curve[2]:.3f}{direction}", None)]
+    if wide:
+        keys.append((SOFT, "score of the clip", (4, 3)))
+    plot.keys(keys)
 
 
 def _number(time: float, times: NDArray[np.float64], unit: str) -> str:
@@ -366,40 +385,9 @@ def _number(time: float, times: NDArray[np.float64], unit: str) -> str:
     return f"{time:.{1 if np.abs(times).max() >= 100 else 2}f}"
 
 
-def _stamp(time: float, times: NDArray[np.float64], unit: str) -> str:
+def stamp(time: float, times: NDArray[np.float64], unit: str, wide: bool) -> str:
+    """What stands above a frame; its unit where that is not too much."""
     number = _number(time, times, unit)
-    return f"frame {number}" if unit == "frames" else f"{number} s"
-
-
-def _small() -> FontProperties:
-    return FontProperties(family=_FONT, size=8)
-
-
-@functools.cache
-def _font(weight: str) -> tuple[FontProperties, str]:
-    font = FontProperties(family=_FONT, weight=weight)
-    return font, findfont(font)
-
-
-def _measure(words: str, size: float, weight: str = "normal") -> float:
-    """Width of a line in inches."""
-    font = _font(weight)[0].copy()
-    font.set_size(size)
-    return TextToPath().get_text_width_height_descent(words, font, ismath=False)[0] / 72
-
-
-def _fit(words: str, size: float, room: float, weight: str = "normal") -> str:
-    """The words as they can be drawn: signs that the font lacks replaced, and cut where they are too long."""
-    font: FT2Font = get_font(_font(weight)[1])
-    words = "".join(" " if c.isspace() else c for c in words)
-    words = "".join(c if font.get_char_index(ord(c)) else "\N{WHITE SQUARE}" for c in words)
-    if _measure(words, size, weight) <= room:
-        return words
-    low, high = 0, len(words)  # the longest start that fits
-    while low < high:
-        middle = (low + high + 1) // 2
-        if _measure(words[:middle].rstrip() + "\N{HORIZONTAL ELLIPSIS}", size, weight) <= room:
-            low = middle
-        else:
-            high = middle - 1
-    return words[:low].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
+    if unit == "frames":
+        return f"frame {number}" if wide else number
+    return f"{number} s" if wide else number

@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from lavx.api import Evaluation, Explanation, evaluated, explained
 from lavx.datasets.base import Dataset, Video
-from lavx.drawing.overlay import write_overlay
-from lavx.drawing.panel import Caption, draw_panel
+from lavx.drawing.panel import Caption
 from lavx.errors import RequestError
 from lavx.experiments.class_map import ClassMap
 from lavx.experiments.held_out import prepare
@@ -28,7 +25,7 @@ from lavx.game import BatchSizes, ScoredClip, Seeds, Segmenter, Stopwatch
 from lavx.metrics.insertion_deletion import InsertionDeletion
 from lavx.metrics.localization import ground_truth_in_clip
 from lavx.outputs import class_index
-from lavx.types import Clip, Network, Progress
+from lavx.types import Network, Progress
 from lavx.video import VideoError
 
 
@@ -88,7 +85,9 @@ class Outcome:
             },
         )
         worked = {"batch_size": self.batch_size, "threads": self.threads}  # which decide the last digits
-        return record.with_metrics({**evaluation.localization, **explanation.diagnostics, **worked})
+        return record.with_metrics(
+            {**evaluation.localization, **explanation.color(), **explanation.diagnostics, **worked}
+        )
 
 
 @dataclass(frozen=True)
@@ -165,6 +164,9 @@ class VideoExplainer:
             stopwatch=stopwatch,
         )
         scored(scored_clip)
+        with stopwatch("metrics"):
+            truth = self.dataset.ground_truth(video)
+            in_clip = None if truth is None else ground_truth_in_clip(truth, clip.geometry)
         explanation = explained(
             scored_clip,
             self.method,
@@ -172,9 +174,10 @@ class VideoExplainer:
             geometry=clip.geometry,
             name=video.id,
             check_noise=self.check_noise,
+            ground_truth=in_clip,
         )
         with stopwatch("metrics"):
-            evaluation, cross = self._evaluate(scored_clip, clip, video, explanation.heatmap)
+            evaluation, cross = self._evaluate(scored_clip, explanation)
         if store is not None:
             store.remove()
         return Outcome(
@@ -190,14 +193,10 @@ class VideoExplainer:
             torch.get_num_threads(),
         )
 
-    def _evaluate(
-        self, scored: ScoredClip, clip: Clip, video: Video, heatmap: NDArray[np.floating]
-    ) -> tuple[Evaluation, Evaluation | None]:
-        truth = self.dataset.ground_truth(video)
-        in_clip = None if truth is None else ground_truth_in_clip(truth, clip.geometry)
-        evaluation = evaluated(scored, heatmap, self.metric, in_clip)
+    def _evaluate(self, scored: ScoredClip, explanation: Explanation) -> tuple[Evaluation, Evaluation | None]:
+        evaluation = evaluated(scored, explanation.heatmap, self.metric, explanation.ground_truth)
         crossed = self.metric.crossed
-        return evaluation, None if crossed is None else evaluated(scored, heatmap, crossed)
+        return evaluation, None if crossed is None else evaluated(scored, explanation.heatmap, crossed)
 
     def _target(self, video: Video, label: int | None) -> int | str | None:
         if self.target == "predicted":
@@ -222,24 +221,8 @@ class VideoExplainer:
 
     def _draw(self, outcome: Outcome, folder: Path) -> None:
         explanation = outcome.explanation
-        overlay = explanation.visualization(explanation.frames, explanation.heatmap)
-        times, unit = explanation.times
-        draw_panel(
-            folder / "panel.png",
-            frames=explanation.frames,
-            overlay=overlay,
-            heatmap=explanation.heatmap,
-            seconds=times,
-            unit=unit,
-            caption=self._caption(outcome),
-            frames_per_region=explanation.frames_per_region_if_flat,
-            scale=explanation.visualization.scale(),
-            curves={
-                name: (curve.fractions, curve.scores, curve.auc)
-                for name, curve in outcome.evaluation.curves.items()
-            },
-        )
-        write_overlay(folder / "overlay.mp4", frames=explanation.frames, overlay=overlay, seconds=times)
+        explanation.panel(folder / "panel.png", evaluation=outcome.evaluation, caption=self._caption(outcome))
+        explanation.overlay(folder / "overlay.mp4")
 
     def _caption(self, outcome: Outcome) -> Caption:
         explanation, (dataset, net, method) = outcome.explanation, self.names

@@ -142,7 +142,7 @@ class SignificantRegions:
         drawn = _colored(frames, 0.5 + 0.5 * levels, self.alpha * opacity, self.colormap, gray=True)
         seen = np.where(opacity >= VISIBLE, np.sign(levels), 0).astype(np.int8) if self.lines else None
         scale = replace(self.scale(), limit=limit or None, threshold=threshold)
-        return Drawing(drawn, opacity, seen, scale, note)
+        return Drawing(drawn, opacity, seen, scale, note, values)
 
     def limit_of(self, evidence: Evidence) -> float:
         """How far from no effect an attribution of the full level is; 0 where nothing is drawn."""

@@ -1,7 +1,7 @@
-"""How well a heatmap lies where the ground truth is: pointing game, IoU, energy inside.
+"""How well a heatmap lies where the ground truth is: pointing game, IoU, energy inside; and where its colors lie.
 
-All of them look at the raw heatmap (T, H, W), never at what is drawn of it. A method with few regions gives
-many voxels the same importance; ties then count in proportion instead of being broken by chance.
+All but `drawn_color` look at the raw heatmap (T, H, W), never at what is drawn of it. A method with few regions
+gives many voxels the same importance; ties then count in proportion instead of being broken by chance.
 Used for video by Gaya-Morey et al. (REVEX, arXiv 2401.11796, version 2).
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from lavx.methods.visualization import VISIBLE
 from lavx.types import Geometry
 
 
@@ -108,6 +109,32 @@ def localization(heatmap: NDArray[np.floating], truth: NDArray[np.bool_]) -> dic
         "energy_inside": energy_inside(heatmap, truth),
         "truth_fraction": fraction,
     }
+
+
+def drawn_color(opacity: NDArray[np.floating], truth: NDArray[np.bool_] | None) -> dict[str, float | None]:
+    """Where the color of a picture lies: what a reader sees of an explanation, whatever its numbers say.
+
+    Args:
+        opacity: (T, H, W) in [0, 1], as it was drawn, 1 for full opacity.
+        truth: bool (T, H, W), the ground truth; None where there is none.
+
+    Returns:
+        `tinted`, the share of voxels drawn at a quarter of full opacity or more. With a ground truth also
+        `color_inside`, the share of the color, weighted by opacity, that lies on it; and `color_recall`, the share
+        of it that is drawn at a quarter of full opacity or more; both are None where the clip shows nothing of it.
+        All are in [0, 1], and 0 for an empty picture.
+    """
+    drawn = opacity >= VISIBLE
+    found: dict[str, float | None] = {"tinted": float(drawn.mean())}
+    if truth is None:
+        return found
+    if opacity.shape != truth.shape:
+        raise ValueError(f"the ground truth must have the opacity's shape {opacity.shape}, got {truth.shape}")
+    if not truth.any():
+        return found | {"color_inside": None, "color_recall": None}
+    total = float(opacity.sum(dtype=np.float64))
+    inside = float(opacity[truth].sum(dtype=np.float64)) / total if total > 0 else 0.0
+    return found | {"color_inside": inside, "color_recall": float(drawn[truth].mean())}
 
 
 def _check(heatmap: NDArray[np.floating], truth: NDArray[np.bool_]) -> None:

@@ -290,7 +290,7 @@ def _of_videos(study: Study, panels: Panels, n_panels: int | None) -> Iterator[D
         videos = list(counts.sort_values(ascending=False, kind="stable").index[:n_panels])
         for video in sorted(videos or sorted(set(inside.video_id))[:n_panels]):
             place = next(place for key, place in study.places.items() if key[3] == video)
-            caption = f"{dataset} / {net} / {video}: middle frame, explanation and both curves"
+            caption = f"{dataset} / {net} / {video}: hottest frame, explanation and both curves"
             figure = panels.draw(str(dataset), str(net), str(video))
             if figure is not None:
                 yield "panels", folder_name(f"panel_{dataset}_{net}_{place.name}"), caption, figure

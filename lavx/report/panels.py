@@ -1,6 +1,6 @@
 """Panels of single videos, as in the paper's appendix: a row for each method.
 
-Frames and heatmap come from a video's `explanation.npz`, the colors from the visualization of its cell.
+Frames and attributions come from a video's `explanation.npz`, the colors from the visualization of its cell.
 """
 
 from __future__ import annotations
@@ -18,17 +18,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from lavx.drawing.frames import heat
 from lavx.drawing.style import CURVE_COLORS, INK, SOFT, plain_axes
 from lavx.experiments.record import CurvePoints
-from lavx.methods.visualization import Heatmap, PosNeg
+from lavx.explanation_file import read_ground_truth, read_result
+from lavx.methods.outlines import outline_ground_truth, with_lines
+from lavx.methods.visualization import Heatmap, PosNeg, SignificantRegions, Study, drawn_by
 from lavx.report.plots import GRID, cut, heading, new_figure
-from lavx.report.study import Study
+from lavx.report.study import Study as Results
 from lavx.report.tables import method_title
+from lavx.types import Evidence
 
 if TYPE_CHECKING:
     from lavx.types import Visualization
 
-_OWN: dict[str, Any] = {kind.__name__: kind for kind in (Heatmap, PosNeg)}
+_OWN: dict[str, Any] = {kind.__name__: kind for kind in (SignificantRegions, Study, Heatmap, PosNeg)}
+_NOT_DRAWN = ("coalition_outputs", "empty_outputs", "outputs", "probabilities")  # large, and not needed
 _SHOWN = 3  # videos that a note names
 _LINE = 18  # characters of a method's name beside a row
 
@@ -51,20 +56,20 @@ class Panels:
         study: the results.
     """
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Results) -> None:
         self.study = study
         self._visualizations: dict[Path, Visualization] = {}
         self._lacking: dict[tuple[str, str], list[str]] = {}  # (cell, reason) -> videos
         self._notes: list[str] = []
 
     def draw(self, dataset: str, net: str, video_id: str) -> Figure | None:
-        """Middle frame, explanation and both curves of one video, a row a method; None without any row."""
+        """Hottest frame, explanation and both curves of one video, a row a method; None without any row."""
         rows = []
         for method in self.study.methods:
             key = (dataset, net, method, video_id)
             if key in self.study.places:
                 try:
-                    pair = middle(self.study.places[key], self._visualization(self.study.places[key].parents[1]))
+                    pair = hottest(self.study.places[key], self._visualization(self.study.places[key].parents[1]))
                 except ValueError as error:
                     self._lacking.setdefault((" / ".join(key[:3]), str(error)), []).append(video_id)
                     continue
@@ -119,29 +124,41 @@ def visualization_of(cell: Path) -> Visualization:
     return made
 
 
-def middle(place: Path, visualization: Visualization) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """The middle frame of a clip, and the same with the heatmap over it: uint8 (H, W, 3) each.
+def hottest(place: Path, visualization: Visualization) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The frame of a clip that shows most of the explanation, bare and drawn over: uint8 (H, W, 3) each.
 
     Args:
         place: the folder of a video's results.
-        visualization: what draws the heatmap.
+        visualization: what draws the explanation.
 
     Raises:
         ValueError: if `explanation.npz` does not hold what that takes.
     """
-    frames, heatmap = _stored(place / "explanation.npz")
-    try:
-        overlay = visualization(frames, heatmap)  # of all frames: the colors are those of the whole clip
+    arrays = _stored(place / "explanation.npz")
+    frames, heatmap = arrays["frames"], arrays["heatmap"]
+    try:  # of all frames: the colors are those of the whole clip
+        drawing = drawn_by(visualization, frames, _evidence(arrays))
     except ValueError as error:
         raise ValueError(f"its explanation.npz cannot be drawn ({error})") from error
-    return frames[len(frames) // 2], overlay[len(frames) // 2]
+    k = int(heat(drawing, heatmap).argmax())
+    overlay = with_lines(drawing)[k].copy()
+    truth = read_ground_truth(arrays)
+    if truth is not None:
+        outline_ground_truth(overlay, truth[k])
+    return frames[k], overlay
 
 
-def _stored(file: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Frames and heatmap of an explanation."""
+def _evidence(arrays: dict[str, NDArray[Any]]) -> Evidence:
+    """What is stored of an explanation; in lavx 0.1 that was the heatmap alone."""
+    whole = all(name in arrays for name in ("attribution", "full", "empty", "coalitions"))
+    return read_result(arrays).evidence() if whole else Evidence(arrays["heatmap"])
+
+
+def _stored(file: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of an explanation, among them frames and heatmap."""
     try:
         with np.load(file) as stored:
-            arrays = {name: stored[name] for name in ("frames", "heatmap") if name in stored}
+            arrays = {name: stored[name] for name in stored.files if name not in _NOT_DRAWN}
     except FileNotFoundError as error:
         raise ValueError(f"there is no {file.name}") from error
     except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
@@ -150,7 +167,7 @@ def _stored(file: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         raise ValueError(f"its {file.name} holds no frames, which lavx 0.1 did not store")
     if "heatmap" not in arrays:
         raise ValueError(f"its {file.name} holds no heatmap")
-    return arrays["frames"], arrays["heatmap"]
+    return arrays
 
 
 def _draw(rows: Sequence[_Row]) -> Figure:
@@ -164,7 +181,7 @@ def _draw(rows: Sequence[_Row]) -> Figure:
             _draw_curve(plot, row.curves[name], row.score, ink, high=name == "deletion")
     for above in grid[:-1, 2:].flat:
         above.set_xticklabels([])
-    for axes, words in zip(grid[0], ("middle frame", "explanation", "deletion", "insertion"), strict=True):
+    for axes, words in zip(grid[0], ("hottest frame", "explanation", "deletion", "insertion"), strict=True):
         heading(axes, words)
     for axes, verb in zip(grid[-1][2:], ("removed", "inserted"), strict=True):
         axes.set_xlabel(f"voxels {verb} (%)", fontsize=8, color=SOFT)
