@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import av
 import numpy as np
@@ -18,6 +19,8 @@ def frames(n: int = N_FRAMES, height: int = SIDE, width: int = SIDE, seed: int =
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width]
     waves = [np.sin((x + 2 * t) / 9 + c) + np.cos((y - t) / 7 - c) for t in range(n) for c in range(3)]
+    if not waves:
+        return np.zeros((0, height, width, 3), dtype=np.uint8)
     movie = np.stack(waves).reshape(n, 3, height, width).transpose(0, 2, 3, 1)
     return np.clip(128 + 50 * movie + rng.normal(0, 6, movie.shape), 0, 255).astype(np.uint8)
 
@@ -31,15 +34,19 @@ def encoded(
     **options: str,
 ) -> bytes:
     """A video file."""
-    target = io.BytesIO()
     given = {"movflags": "faststart"} if container == "mp4" else {}
-    with av.open(target, "w", format=container, options=given) as output:
+    # A file: to put an index at the front, FFmpeg opens what it wrote a second time.
+    with (
+        TemporaryDirectory() as folder,
+        av.open(f"{folder}/video", "w", format=container, options=given) as output,
+    ):
         stream = output.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options)
         stream.height, stream.width, stream.pix_fmt = movie.shape[1], movie.shape[2], pixels
         for image in movie:
             output.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         output.mux(stream.encode())
-    return target.getvalue()
+        output.close()
+        return Path(folder, "video").read_bytes()
 
 
 def sound(container: str = "mp4", codec: str = "aac") -> bytes:
