@@ -46,7 +46,8 @@ def encoded(
             output.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         output.mux(stream.encode())
         output.close()
-        return Path(folder, "video").read_bytes()
+        file = Path(folder, "video")
+        return file.read_bytes() if file.exists() else b""  # of no frames FFmpeg makes no file
 
 
 def sound(container: str = "mp4", codec: str = "aac") -> bytes:
