@@ -18,7 +18,7 @@ from outputs_tree import make_record
 
 from lavx import commands
 from lavx.commands.status import show
-from lavx.commands.sweep import Gather, _plan
+from lavx.commands.sweep import Gather, _keep_beside, planned_cells
 from lavx.errors import RequestError
 from lavx.experiments import job_statuses, status, workers
 from lavx.experiments.compose import settings
@@ -237,7 +237,7 @@ def test_the_experiments_plan_their_cells_and_the_command_line_narrows_them(mult
     def plan(*overrides):
         config = multirun("run", f"+experiment={name}", *overrides)
         assert str(config.hydra.mode) == "RunMode.MULTIRUN"
-        return _plan(config)
+        return planned_cells(config)
 
     planned, n_videos = plan()
     assert len(set(planned)) == n_cells
@@ -262,28 +262,31 @@ def test_the_experiments_plan_their_cells_and_the_command_line_narrows_them(mult
     ],
 )
 def test_a_sweep_is_planned_where_its_jobs_write_whatever_the_folders_are_called(
-    multirun, monkeypatch, overrides, roots
+    multirun, monkeypatch, tmp_path, overrides, roots
 ):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LAVX_TEST_ROOT", "/r t")
     config = multirun("run", "method=rise,lime", *overrides)
-    planned, _ = _plan(config)
+    planned, _ = planned_cells(config)
     assert set(planned) == {(Path(r), ("shapes", "tpn", m)) for r in roots for m in ("rise", "lime")}
+    _keep_beside(config)
     assert Path(config.hydra.sweep.dir) == Path(roots[0])  # multirun.yaml lies there too
+    assert not list(tmp_path.iterdir())  # a plan writes nothing
 
 
 def test_a_label_must_tell_the_variations_of_a_sweep_apart(multirun):
     counts = ("method=rise,lime", "method.sampling.n_samples=choice(300,1000)")
-    planned, _ = _plan(multirun("run", *counts, "label='n ${method.sampling.n_samples}'"))
+    planned, _ = planned_cells(multirun("run", *counts, "label='n ${method.sampling.n_samples}'"))
     assert [cell[2] for _, cell in planned] == ["rise-n 300", "rise-n 1000", "lime-n 300", "lime-n 1000"]
-    planned, _ = _plan(multirun("run", "method=rise,lime", "n_videos=1,2", "label=x"))  # more of the same
+    planned, _ = planned_cells(multirun("run", "method=rise,lime", "n_videos=1,2", "label=x"))  # more of the same
     assert [cell[2] for _, cell in planned] == ["rise-x", "rise-x", "lime-x", "lime-x"]
     hint = r"label=x is that of several variations of rise in this sweep: sampling.n_samples=300; "
     with pytest.raises(
         RequestError, match=hint + r".*as label=x-\$\{method.sampling.n_samples\}, or leave it out"
     ):
-        _plan(multirun("run", *counts, "label=x"))
+        planned_cells(multirun("run", *counts, "label=x"))
     with pytest.raises(RequestError, match="removal=black; removal=blur. Label them in several commands, or"):
-        _plan(multirun("run", "method/removal=black,blur", "label=x"))
+        planned_cells(multirun("run", "method/removal=black,blur", "label=x"))
 
 
 @pytest.mark.parametrize("command", ["explain", "evaluate", "train"])

@@ -76,7 +76,8 @@ class Plan(Callback):
         """Work out the cells of all jobs, as Hydra's own sweeper will make them."""
         global started
         try:
-            planned, n_videos = _plan(config)
+            planned, n_videos = planned_cells(config)
+            _keep_beside(config)
         except RequestError as error:
             _refuse(error)
         except (HydraException, OmegaConfBaseException):
@@ -88,13 +89,23 @@ class Plan(Callback):
             started = Sweep(planned, n_videos)
 
 
-def _plan(config: DictConfig) -> tuple[list[Planned], list[int | None]]:
+def planned_cells(config: DictConfig) -> tuple[list[Planned], list[int | None]]:
+    """The cell of each of a sweep's jobs, and how many videos it is asked for, None where not known.
+
+    Nothing is written or begun; `lavx.experiments.status.status` says how much of a cell is done.
+
+    Args:
+        config: of the sweep, as Hydra composes it with `-m`.
+
+    Raises:
+        RequestError: if one of the jobs sets a key that it does not have, its folder cannot be called so, or a
+            label is given to several variations.
+        HydraException: if one of them cannot be composed.
+    """
     planned: list[Planned] = []
     n_videos: list[int | None] = []
     variations: dict[Planned, Variation] = {}
     for job in composed_jobs(config):
-        if not planned:
-            _keep_beside(config, job)
         places = checked_places({key: job[key] for key in ("name", "outputs")})
         overrides, choices = list(job.hydra.overrides.task), dict(job.hydra.runtime.choices)
         cell = (Path(places["outputs"], places["name"]), cell_name(overrides, choices, job.label))
@@ -168,12 +179,15 @@ def _say_which_job(error: HydraException, overrides: Sequence[str]) -> None:
         ) from error
 
 
-def _keep_beside(config: DictConfig, job: DictConfig) -> None:
+def _keep_beside(config: DictConfig) -> None:
     """Have Hydra write what it keeps of a sweep to where its first job writes.
 
     Hydra takes no notice of keys that are swept over: the folder would be that of their defaults.
     """
-    config.hydra.sweep.dir = job.hydra.sweep.dir
+    for job in composed_jobs(config):
+        checked_places({key: job[key] for key in ("name", "outputs")})
+        config.hydra.sweep.dir = job.hydra.sweep.dir
+        break
 
 
 class Gather(Callback):
@@ -184,10 +198,7 @@ class Gather(Callback):
         with suppress(
             HydraException, OmegaConfBaseException, RequestError
         ):  # Hydra, or the job, says what is wrong
-            for job in composed_jobs(config):
-                checked_places({key: job[key] for key in ("name", "outputs")})
-                _keep_beside(config, job)
-                break
+            _keep_beside(config)
         try:
             job_statuses.gather(Path(config.hydra.sweep.dir))
         except RequestError as error:
