@@ -370,8 +370,9 @@ def minimal_masks(study: Study, curve: str) -> Table:
             for t in study.thresholds:
                 column = f"mask_{curve}_{t}"
                 reached = own[column] if column in own else own.score * math.nan
-                by = reached.groupby([own.dataset, own.video_id])
-                share = float(by.apply(lambda one: one.notna().mean()).mean())
+                videos = [own.dataset, own.video_id]
+                by = reached.groupby(videos)
+                share = float(reached.notna().groupby(videos).mean().mean())
                 e = estimate(by.mean())
                 rows.append((*scope, method, curve, float(t), by.ngroups, e.n, share, e.mean, e.low, e.high))
                 line.append(number(100 * e.mean, 1) + ("" if share == 1 else f" ({100 * share:.0f} %)"))

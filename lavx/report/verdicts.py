@@ -180,7 +180,8 @@ def _lacking(claim: Claim, table: pd.DataFrame, column: str) -> str:
     """What a claim needs and is not there, in words."""
     there = table[table[column].notna()]
     needed = (("dataset", claim.datasets), ("net", claim.nets), ("method", claim.methods))
-    absent = [name for key, names in needed for name in names if name not in set(there[key])]
+    known = {key: set(there[key].unique()) for key, names in needed if names}
+    absent = [name for key, names in needed for name in names if name not in known[key]]
     return f"no results of {', '.join(title(name) for name in absent)}" if absent else ""
 
 
