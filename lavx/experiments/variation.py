@@ -19,7 +19,7 @@ from lavx.experiments.names import cell_part
 from lavx.files import write_text
 
 CELL = "cell.json"
-_LABEL = re.compile(r"[\w.+=@-]([\w.+=@ -]{0,38}[\w.+=@-])?")
+_LABEL = re.compile(r"[\w.+@-]([\w.+@ -]{0,38}[\w.+@-])?")  # no `=`, by which changes are told
 _CHANGE = re.compile(r"-(?=[a-z_0-9.]+=)")
 
 
@@ -51,7 +51,7 @@ class Variation:
         """
         if label is not None and not _LABEL.fullmatch(str(label)):
             raise RequestError(
-                f"label={label} must be 1 to 40 letters, digits, spaces or any of . _ + = @ -, as label=lime300"
+                f"label={label} must be 1 to 40 letters, digits, spaces or any of . _ + @ -, as label=lime300"
             )
         given = [override.lstrip("+~") for override in overrides]
         changed = sorted(each for each in given if each.startswith(("method/", "method.")))
