@@ -23,10 +23,10 @@ from lavx.methods.behavior import Probability
 from lavx.methods.outlines import with_lines
 from lavx.methods.regions import flat_in_time, frames_per_region
 from lavx.methods.removal import Black
-from lavx.methods.visualization import SignificantRegions, drawn_by
+from lavx.methods.visualization import SignificantRegions, drawn_by, study_map
 from lavx.metrics.faithfulness import average_drop, masked_score
-from lavx.metrics.insertion_deletion import Curve, InsertionDeletion, minimal_masks
-from lavx.metrics.localization import drawn_color, localization
+from lavx.metrics.insertion_deletion import DRAWN, Curve, InsertionDeletion, minimal_masks
+from lavx.metrics.localization import drawn_color, localization, unit
 from lavx.networks.adapt import classifier as adapt
 from lavx.outputs import probabilities
 from lavx.progress import terminal_bar
@@ -230,7 +230,7 @@ class Explanation:
 
         target = path if path is not None else io.BytesIO()
         times, unit = self.times
-        curves = {} if evaluation is None else evaluation.curves
+        curves = {} if evaluation is None else evaluation.shown
         draw_panel(
             target,
             frames=self.frames,
@@ -354,10 +354,12 @@ class Evaluation:
     """How well an explanation describes the classifier on its clip.
 
     Attributes:
-        curves: "deletion" and "insertion".
+        curves: "deletion" and "insertion" of the heatmap; "deletion_drawn" and "insertion_drawn" of what the study
+            would draw of it. Those that were asked for.
         minimal_masks: for each curve, the smallest fraction of voxels by threshold; None where never reached.
         average_drop: share of the score that is lost when only what the heatmap marks is left; lower is better.
         increase: 1 where the score grew by that, else 0.
+        masked_area: share of the clip that the heatmap leaves then, on which both depend, in [0, 1].
         localization: pointing game, IoU and energy inside the ground truth; empty without one.
         color: where the color of its picture lies, see `Explanation.color`; empty where that is not known.
     """
@@ -366,26 +368,40 @@ class Evaluation:
     minimal_masks: dict[str, dict[str, float | None]]
     average_drop: float
     increase: float
+    masked_area: float
     localization: dict[str, float | None] = field(default_factory=dict)
     color: dict[str, float | None] = field(default_factory=dict)
 
     @property
     def deletion_auc(self) -> float:
         """Area under the score while the most important voxels are removed first; lower is better."""
-        return self.curves["deletion"].auc
+        return self._auc("deletion")
 
     @property
     def insertion_auc(self) -> float:
         """Area under the score while the most important voxels are inserted first; higher is better."""
-        return self.curves["insertion"].auc
+        return self._auc("insertion")
+
+    @property
+    def shown(self) -> dict[str, Curve]:
+        """The curves "deletion" and "insertion" of a picture: of the heatmap, or of the drawn one alone judged."""
+        suffix = "" if "deletion" in self.curves else DRAWN
+        return {name: self.curves[f"{name}{suffix}"] for name in ("deletion", "insertion")}
+
+    def _auc(self, name: str) -> float:
+        if name not in self.curves:
+            raise ValueError(f"the raw heatmap was not judged, only the drawn one: see curves['{name}_drawn'].auc")
+        return self.curves[name].auc
 
     def __repr__(self) -> str:
         """The areas and what else was measured."""
         found = "".join(f", {key} {value:.3f}" for key, value in self.localization.items() if value is not None)
-        return (
-            f"<lavx.Evaluation: deletion AUC {self.deletion_auc:.3f} (lower is better), insertion AUC "
-            f"{self.insertion_auc:.3f} (higher is better), average drop {self.average_drop:.3f}{found}>"
+        areas = ", ".join(
+            f"{name.replace('_', ' AUC, ', 1) if '_' in name else f'{name} AUC'} {curve.auc:.3f} "
+            f"({'lower' if name.startswith('deletion') else 'higher'} is better)"
+            for name, curve in self.curves.items()
         )
+        return f"<lavx.Evaluation: {areas}, average drop {self.average_drop:.3f}{found}>"
 
 
 def explain(
@@ -485,7 +501,8 @@ def evaluate(
     *,
     ground_truth: NDArray[np.bool_] | None = None,
     removal: Removal | None = None,
-    n_steps: int = 100,
+    n_steps: int | str = "auto",
+    map: str = "raw",
     layout: str = "THWC",
     value_range: Sequence[float] | None = None,
     output: OutputKind | None = None,
@@ -501,7 +518,8 @@ def evaluate(
         explanation: what `explain` gave.
         ground_truth: bool (T, H, W) of the clip, True where the answer lies; None for the explanation's own.
         removal: what takes the place of removed voxels; None for black.
-        n_steps: most steps of a curve.
+        n_steps: most steps of a curve; "auto" for one a region, see `lavx.metrics.insertion_deletion.level_sets`.
+        map: which heatmap is judged: "raw"; "drawn", what the study would draw of it; "both".
         layout: as for `explain`.
         value_range: as for `explain`.
         output: as for `explain`; None for what the explanation says.
@@ -529,24 +547,27 @@ def evaluate(
     if scored.frames.shape != explanation.frames.shape or (scored.frames != explanation.frames).any():
         raise ValueError("the clip is not the one that was explained: its frames differ")
     truth = explanation.ground_truth if ground_truth is None else ground_truth
-    found = evaluated(scored, explanation.heatmap, InsertionDeletion(removal or Black(), n_steps), truth)
-    return replace(found, color=explanation.color(truth))
+    metric = InsertionDeletion(removal or Black(), n_steps, map=map)
+    return replace(evaluated(scored, explanation.result, metric, truth), color=explanation.color(truth))
 
 
 def evaluated(
     clip: ScoredClip,
-    heatmap: NDArray[np.floating],
+    result: MethodResult,
     metric: InsertionDeletion,
     ground_truth: NDArray[np.bool_] | None = None,
 ) -> Evaluation:
-    """Evaluate a heatmap of a clip that is scored already; see `evaluate`."""
-    curves = metric(clip, heatmap)
+    """Evaluate what a method said of a clip that is scored already; see `evaluate`."""
+    heatmap = result.heatmap
+    drawn = None if metric.map == "raw" else study_map(Evidence(heatmap, result.attribution, result.regions))
+    curves = metric(clip, heatmap, drawn)
     drop = average_drop(clip.score(Probability()), masked_score(clip, heatmap, metric.removal))
     return Evaluation(
         curves=curves,
         minimal_masks=minimal_masks(curves),
         average_drop=drop["average_drop"],
         increase=drop["increase"],
+        masked_area=float(unit(heatmap).mean()),
         localization={} if ground_truth is None else localization(heatmap, ground_truth),
     )
 

@@ -105,7 +105,7 @@ REFUSED = [
     (["method.nonesuch=1"], "full_key: method.nonesuch"),
     (["name=a\nb"], "name must be that of one folder"),
     (["net.trust_checkpoint=no"], "net.trust_checkpoint must be True or False, got 'no'"),
-    (["metric.n_steps=nan"], "metric.n_steps must be a whole number >= 1, got nan"),
+    (["metric.n_steps=nan"], "metric.n_steps must be auto or a whole number >= 1, got nan"),
     (["videos=[]"], "videos must be a list of one or more ids"),
     (["videos=7"], r"videos must be a list of ids, such as [7]"),
     (["-m", "method=rise,lime", "method.segmentation.n_segments=60"],

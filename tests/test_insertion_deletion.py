@@ -86,7 +86,47 @@ def test_bad_parameters_and_heatmaps_are_refused(network, clip):
     with pytest.raises(ValueError, match=r"heatmap must be \(T, H, W\) = \(4, 8, 8\), got \(4, 8, 9\)"):
         play(network, clip, np.zeros((4, 8, 9)))
     for n_steps in (0, 2.5, True, np.nan):
-        with pytest.raises(ValueError, match="n_steps must be a whole number >= 1, got"):
+        with pytest.raises(ValueError, match="n_steps must be auto or a whole number >= 1, got"):
             InsertionDeletion(Black(), n_steps)
     with pytest.raises(ValueError, match="holds 2 values that are NaN or infinite"):
         level_sets(np.array([[[1, np.nan, np.inf]]]), 10)
+
+
+def cut(heatmap, share):
+    """The heatmap's most important levels, 0 elsewhere."""
+    return np.where(heatmap > np.quantile(heatmap, 1 - share), heatmap, 0)
+
+
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_the_drawn_curves_are_points_of_the_raw_ones_and_cost_nothing(network, clip, rng, share):
+    heatmap = rng.integers(1, 9, clip.shape[:3]).astype(np.float32)
+    drawn = cut(heatmap, share) if share < 1 else heatmap
+    both = InsertionDeletion(Black(), map="both")(ScoredClip(network, clip, 1), heatmap, drawn)
+    passes = sum(network.calls)
+    raw = InsertionDeletion(Black())(ScoredClip(network, clip, 1), heatmap)
+    assert sum(network.calls) - passes == passes  # as many as for the raw one alone
+    alone = InsertionDeletion(Black(), map="drawn")(ScoredClip(network, clip, 1), heatmap, drawn)
+    assert list(alone) == ["deletion_drawn", "insertion_drawn"] and len(both) == 4
+    for name, curve in alone.items():
+        assert both[name].fractions.tolist() == curve.fractions.tolist()
+        assert both[name].scores == pytest.approx(curve.scores, abs=1e-6)
+        same = name.removesuffix("_drawn")
+        assert both[same].scores.tolist() == raw[same].scores.tolist()
+    assert minimal_masks(both)["deletion_drawn"] == minimal_masks(alone)["deletion_drawn"]
+
+
+def test_a_drawn_heatmap_in_another_order_is_judged_by_passes_of_its_own(network, clip, rng):
+    heatmap = rng.integers(1, 9, clip.shape[:3]).astype(np.float32)
+    drawn = np.where(rng.random(heatmap.shape) < 0.3, heatmap, 0)  # voxels here and there
+    both = InsertionDeletion(Black(), map="both")(ScoredClip(network, clip, 1), heatmap, drawn)
+    alone = InsertionDeletion(Black())(ScoredClip(network, clip, 1), drawn)
+    assert both["deletion_drawn"].scores == pytest.approx(alone["deletion"].scores, abs=1e-6)
+    with pytest.raises(ValueError, match="map=both judges the drawn heatmap, and none was given"):
+        InsertionDeletion(Black(), map="both")(ScoredClip(network, clip, 1), heatmap)
+    with pytest.raises(ValueError, match="map must be one of raw, drawn, both"):
+        InsertionDeletion(Black(), map="cut")
+
+
+def test_every_region_is_a_step_up_to_a_limit(rng):
+    assert level_sets(rng.permutation(200 * 4).reshape(8, 10, 10) // 4).max() == 199
+    assert level_sets(np.arange(2000.0).reshape(20, 10, 10)).max() == 99

@@ -6,11 +6,13 @@ import pytest
 import torch
 from test_run import NAMES, cache, folder, request_cell  # noqa: F401
 
+from lavx.experiments.record import VideoRecord
 from lavx.experiments.run import run_cell
 from lavx.game import ScoredClip
 from lavx.methods.removal import Black, Mean
 from lavx.metrics import faithfulness
 from lavx.metrics import localization as loc
+from lavx.report import write_report
 from lavx.types import Geometry
 
 
@@ -131,6 +133,26 @@ def test_a_cell_writes_them_and_the_crossed_games_where_asked_for(request_cell, 
     entry = json.loads((run / "videos" / "shapes-0001" / "metrics.json").read_text())
     assert entry["cross_deletion_auc"] == pytest.approx(entry["deletion_auc"])  # the same baseline: the same game
     assert entry["cross_insertion_auc"] == pytest.approx(entry["insertion_auc"])
+    assert 0 < entry["average_drop_area"] < 1
+
+
+def test_a_cell_judges_the_map_that_is_asked_for(request_cell, tmp_path, capsys):  # noqa: F811
+    both = request_cell("n_videos=2", "name=both", "metric.map=both")
+    assert run_cell(both, *NAMES) == 0
+    run = tmp_path / "out" / "both" / "shapes" / "toy" / "rise"
+    record = VideoRecord.read(run / "videos" / "shapes-0001" / "metrics.json")
+    assert {"deletion_auc_drawn", "insertion_auc_drawn"} <= set(record.more)
+    assert set(record.curves) == set(record.minimal_masks) == {
+        "deletion", "insertion", "deletion_drawn", "insertion_drawn"}  # fmt: skip
+    alone = request_cell("n_videos=2", "name=alone", "metric.map=drawn")
+    assert run_cell(alone, *NAMES) == 0
+    found = VideoRecord.read(tmp_path / "out/alone/shapes/toy/rise/videos/shapes-0001/metrics.json")
+    assert found.deletion_auc is None and found.area("deletion") == pytest.approx(
+        record.more["deletion_auc_drawn"]
+    )
+    assert "drawn map" in capsys.readouterr().out
+    page = (write_report(tmp_path / "out", "alone").folder / "index.html").read_text()
+    assert "Deletion AUC, drawn map" in page and f'"deletion":"{found.area("deletion"):.3f}"' in page
 
 
 class TestDrawnColor:

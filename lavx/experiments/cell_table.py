@@ -9,6 +9,13 @@ from lavx.experiments.record import STAGES
 from lavx.experiments.run_folder import RunFolder
 from lavx.text import visible
 
+_AREAS = {
+    "deletion_auc": "deletion AUC  ",
+    "insertion_auc": "insertion AUC ",
+    "deletion_auc_drawn": "  drawn map   ",
+    "insertion_auc_drawn": "  drawn map   ",
+}
+
 
 def print_table(folder: RunFolder, names: Sequence[str], videos: Sequence[Video]) -> int:
     """Print the table of a cell; returns the exit status: 1 if some videos failed, else 0.
@@ -27,12 +34,12 @@ def print_table(folder: RunFolder, names: Sequence[str], videos: Sequence[Video]
     failed = table[table.error.notna()]
     done = table[table.error.isna()]
     if len(done):
-        columns = ["score", "deletion_auc", "insertion_auc", *(f"seconds_{stage}" for stage in STAGES)]
-        means = done[columns].mean()
+        areas = [name for name in _AREAS if name in done and done[name].notna().any()]
+        means = done[["score", *areas, *(f"seconds_{stage}" for stage in STAGES)]].mean()
         print(f"\n{' '.join(names)}, mean of {len(done)} videos:")
         print(f"  score          {means.score:.3f}")
-        print(f"  deletion AUC   {means.deletion_auc:.3f}  (lower is better)")
-        print(f"  insertion AUC  {means.insertion_auc:.3f}  (higher is better)")
+        for name in areas:
+            print(f"  {_AREAS[name]} {means[name]:.3f}  ({'lower' if 'deletion' in name else 'higher'} is better)")
         stages = ", ".join(f"{stage} {means[f'seconds_{stage}']:.2f}" for stage in STAGES)
         print(f"  seconds        {stages}")
     if len(table) < len(ids):

@@ -127,8 +127,8 @@ class FilesCell(Cell):
                 *top,
                 f"  explained: {explanation.class_name(explanation.target)} ({explanation.score:.3f}) by "
                 f"{explanation.method}, {record.n_regions} regions, {record.n_samples} samples",
-                f"  deletion AUC {record.deletion_auc:.3f} (lower is better), insertion AUC "
-                f"{record.insertion_auc:.3f} (higher is better)",
+                f"  deletion AUC {record.area('deletion'):.3f} (lower is better), insertion AUC "
+                f"{record.area('insertion'):.3f} (higher is better)",
                 f"  seconds: {seconds:.1f} ({stages})",
                 f"  files: {place}/{{panel.png,overlay.mp4,explanation.npz,metrics.json}}",
             ]

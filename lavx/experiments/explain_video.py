@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from lavx.experiments.videos import video_file
 from lavx.explainer import Control, Explainer
 from lavx.explanation_file import write_arrays
 from lavx.game import BatchSizes, ScoredClip, Seeds, Segmenter, Stopwatch
-from lavx.metrics.insertion_deletion import InsertionDeletion
+from lavx.metrics.insertion_deletion import DRAWN, Curve, InsertionDeletion
 from lavx.metrics.localization import ground_truth_in_clip
 from lavx.outputs import class_index
 from lavx.types import Network, Progress
@@ -60,6 +60,8 @@ class Outcome:
     def record(self) -> VideoRecord:
         """What `metrics.json` says of it."""
         explanation, evaluation = self.explanation, self.evaluation
+        areas = _areas(evaluation.curves)
+        crossed = {} if self.cross is None else _areas(self.cross.curves, "cross_")
         record = VideoRecord(
             video_id=self.video.id,
             video=self.file,
@@ -69,12 +71,11 @@ class Outcome:
             predicted=int(explanation.outputs.argmax()),
             target=explanation.target,
             score=explanation.score,
-            deletion_auc=evaluation.deletion_auc,
-            insertion_auc=evaluation.insertion_auc,
+            deletion_auc=areas.pop("deletion_auc", None),
+            insertion_auc=areas.pop("insertion_auc", None),
+            more=dict(areas),
             average_drop=evaluation.average_drop,
             increase=evaluation.increase,
-            cross_deletion_auc=None if self.cross is None else self.cross.deletion_auc,
-            cross_insertion_auc=None if self.cross is None else self.cross.insertion_auc,
             n_regions=explanation.result.regions.n_regions,
             n_samples=explanation.result.n_samples,
             seconds={stage: round(self.seconds.get(stage, 0.0), 4) for stage in STAGES},
@@ -85,9 +86,14 @@ class Outcome:
             },
         )
         worked = {"batch_size": self.batch_size, "threads": self.threads}  # which decide the last digits
-        return record.with_metrics(
-            {**evaluation.localization, **explanation.color(), **explanation.diagnostics, **worked}
-        )
+        more = {**crossed, "average_drop_area": evaluation.masked_area, **explanation.color()}
+        return record.with_metrics({**more, **evaluation.localization, **explanation.diagnostics, **worked})
+
+
+def _areas(curves: Mapping[str, Curve], prefix: str = "") -> dict[str, float]:
+    """The areas under curves by column name: `deletion_auc`, and `deletion_auc_drawn` of the drawn heatmap."""
+    return {f"{prefix}{name.replace(DRAWN, '')}_auc{DRAWN * name.endswith(DRAWN)}": curve.auc
+            for name, curve in curves.items()}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -194,9 +200,9 @@ class VideoExplainer:
         )
 
     def _evaluate(self, scored: ScoredClip, explanation: Explanation) -> tuple[Evaluation, Evaluation | None]:
-        evaluation = evaluated(scored, explanation.heatmap, self.metric, explanation.ground_truth)
-        crossed = self.metric.crossed
-        return evaluation, None if crossed is None else evaluated(scored, explanation.heatmap, crossed)
+        result, crossed = explanation.result, self.metric.crossed
+        evaluation = evaluated(scored, result, self.metric, explanation.ground_truth)
+        return evaluation, None if crossed is None else evaluated(scored, result, crossed)
 
     def _target(self, video: Video, label: int | None) -> int | str | None:
         if self.target == "predicted":

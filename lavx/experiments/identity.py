@@ -41,6 +41,8 @@ _FILES = (
     "net.model",
     "net.classes",
 )
+# Keys that a folder of an earlier version lacks, with what it did.
+_AS_BEFORE = {"metric.map": "raw"}
 _RENAMED = {"Games": "InsertionDeletion", "Floor": "Control"}  # classes of lavx 0.1
 _LARGEST_HASHED = 64 << 20  # bytes; larger files are weights, whose hash is in environment.json anyway
 
@@ -64,7 +66,7 @@ def difference(
     absent = "(absent)"
     lines = []
     for key in sorted(old.keys() | new.keys()):
-        before, now = old.get(key, absent), new.get(key, absent)
+        before, now = (config.get(key, _AS_BEFORE.get(key, absent)) for config in (old, new))
         if key in _PLACES or _same(key, before, now, content or {}):
             continue
         changed = " (its content has changed)" if before == now else ""

@@ -25,7 +25,8 @@ STAGES = ("decode", "segmentation", "perturbation", "inference", "summary", "met
 """What the seconds of a video are told by."""
 
 _CURVES = ("deletion", "insertion")
-_REQUIRED = ("output", "predicted", "target", "score", "deletion_auc", "insertion_auc", "n_regions", "n_samples")
+_DRAWN = "_drawn"  # ends the names of what was measured on the drawn heatmap
+_REQUIRED = ("output", "predicted", "target", "score", "n_regions", "n_samples")
 # Metrics that are measured together: as soon as one of them has a number, the others are written too, as null.
 _GROUPS = (
     ("fold",),
@@ -91,8 +92,9 @@ class VideoRecord:
         predicted: index of the class with the largest score.
         target: index of the explained class.
         score: of the target for the clip.
-        deletion_auc: area under the deletion curve; lower is better.
-        insertion_auc: area under the insertion curve; higher is better.
+        deletion_auc: area under the deletion curve of the raw heatmap; lower is better. None where only the drawn
+            one was judged, whose area is in `more`, as `deletion_auc_drawn`.
+        insertion_auc: area under the insertion curve; higher is better. Likewise.
         average_drop: share of the score that is lost where the heatmap masks the clip, in [0, 1]; lower is better.
         increase: 1 where the masked clip scores higher than the clip, else 0.
         pointing_game: 1 where the most important voxel lies in the ground truth, else 0; a share if several tie.
@@ -107,7 +109,8 @@ class VideoRecord:
         seconds: wall clock by stage, one for each of `STAGES`.
         minimal_masks: for each curve, by threshold, the smallest fraction of voxels that reaches it; None where
             it is never reached.
-        curves: "deletion" and "insertion".
+        curves: "deletion" and "insertion" of the raw heatmap, "deletion_drawn" and "insertion_drawn" of the drawn
+            one; at least one of the two pairs.
         error: why the video was not explained; None where it was.
 
     Raises:
@@ -164,10 +167,28 @@ class VideoRecord:
     def _check_complete(self) -> None:
         lacking = [name for name in _REQUIRED if getattr(self, name) is None]
         lacking += [f"seconds.{stage}" for stage in STAGES if stage not in self.seconds]
-        lacking += [f"{part}.{name}" for part in ("minimal_masks", "curves") for name in _CURVES
+        suffix = self._judged
+        names = [f"{name}{suffix}" for name in _CURVES]
+        lacking += [f"{part}.{name}" for part in ("minimal_masks", "curves") for name in names
                     if name not in getattr(self, part)]  # fmt: skip
+        lacking += [f"{name}_auc{suffix}" for name in _CURVES if self.area(name) is None]
         if lacking:
             raise ValueError(f"{', '.join(lacking)} missing; a video that was explained has all of them")
+
+    @property
+    def _judged(self) -> str:
+        """What the names of the curves end in: that of the drawn heatmap, if the raw one was not judged."""
+        return _DRAWN if "deletion" not in self.curves and f"deletion{_DRAWN}" in self.curves else ""
+
+    def area(self, name: str) -> float | None:
+        """Area under the "deletion" or "insertion" curve: of the raw heatmap, or of the drawn one alone judged."""
+        suffix = self._judged
+        found: float | None = self.more.get(f"{name}_auc{suffix}") if suffix else getattr(self, f"{name}_auc")
+        return found
+
+    def curve(self, name: str) -> CurvePoints:
+        """The curve of `area`."""
+        return self.curves[f"{name}{self._judged}"]
 
     @classmethod
     def failed(cls, video_id: str, label: int | None, error: str, video: VideoFile | None = None) -> VideoRecord:

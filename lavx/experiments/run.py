@@ -313,7 +313,8 @@ class Cell:
         explanation = outcome.explanation
         return (
             f"{visible(record.video_id)}: {explanation.class_name(explanation.target)} {record.score:.3f}, "
-            f"deletion AUC {record.deletion_auc:.3f}, insertion AUC {record.insertion_auc:.3f}, {seconds:.1f} s"
+            f"deletion AUC {record.area('deletion'):.3f}, insertion AUC {record.area('insertion'):.3f}, "
+            f"{seconds:.1f} s"
         )
 
     def _announce(self, clip: ScoredClip) -> None:
@@ -322,7 +323,7 @@ class Cell:
             return
         self._announced = True
         sampling = getattr(self.asked.method, "sampling", None)
-        n_passes = getattr(sampling, "n_samples", 0) + 2 * self.asked.metric.n_steps
+        n_passes = getattr(sampling, "n_samples", 0) + 2 * self.asked.metric.usual_steps
         seconds = clip.stopwatch.seconds["inference"] / clip.n_passes
         if n_passes * seconds > _LONG:
             seconds = clip.time_pass()  # the first one warms up, and may take a hundred times as long

@@ -1,8 +1,11 @@
 """Insertion and deletion curves, the area under them, and minimal masks.
 
-Voxels are ordered by the raw heatmap, most important first. Steps follow the heatmap's level sets, so that
-voxels of equal importance go together; where it has more levels than `n_steps`, quantile levels are taken.
-Source: Petsiuk et al. 2018 (RISE), section 4.1; minimal masks: Gaya-Morey et al. 2024 (arXiv 2401.11796).
+Voxels are ordered by a heatmap, most important first. Steps follow the heatmap's level sets, so that voxels of
+equal importance go together. Which heatmap is judged: the raw one, or the one that the study drew and judged
+(`lavx.methods.visualization.study_map`), whose names end in `_drawn`.
+
+Source: Petsiuk et al. 2018 (RISE), section 4.1; minimal masks and the drawn heatmap: Gaya-Morey et al. 2024
+(arXiv 2401.11796), sections 4.5 and 4.6.
 """
 
 from __future__ import annotations
@@ -13,10 +16,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lavx import checks
 from lavx.game import ScoredClip
 from lavx.methods.behavior import Probability
 from lavx.methods.regions import LabelRegions
 from lavx.types import Removal
+
+MAPS = ("raw", "drawn", "both")
+DRAWN = "_drawn"
+MOST_LEVELS = 256  # of a heatmap whose every level is a step
+QUANTILES = 100  # steps of a heatmap with more levels than that
 
 THRESHOLDS: tuple[float, ...] = tuple(round(0.1 * k, 1) for k in range(1, 10))
 
@@ -39,16 +48,23 @@ class Curve:
         return float(np.trapezoid(self.scores, self.fractions))
 
 
-def level_sets(heatmap: NDArray[np.floating], n_steps: int) -> NDArray[np.int64]:
+def level_sets(heatmap: NDArray[np.floating], n_steps: int | str = "auto") -> NDArray[np.int64]:
     """Which step each voxel belongs to, 0 = most important: whole numbers in the heatmap's shape.
 
-    Voxels of equal importance always share a step; there are at most `n_steps` steps.
+    Args:
+        heatmap: larger = more important; voxels of equal importance always share a step.
+        n_steps: most steps; where the heatmap has more levels, they are quantiles. "auto": a step a level, so that
+            each region has its own, for up to 256 levels; 100 quantiles of a heatmap with more.
+
+    Raises:
+        ValueError: if the heatmap is not finite.
     """
     if not np.isfinite(heatmap).all():
         raise ValueError(f"the heatmap holds {(~np.isfinite(heatmap)).sum()} values that are NaN or infinite")
     values, inverse, counts = np.unique(-heatmap, return_inverse=True, return_counts=True)
-    if len(values) <= n_steps:
+    if len(values) <= (MOST_LEVELS if n_steps == "auto" else int(n_steps)):
         return inverse.reshape(heatmap.shape)
+    n_steps = QUANTILES if n_steps == "auto" else int(n_steps)
     ahead = np.cumsum(counts) - counts  # voxels that are more important
     quantile = ahead * n_steps // heatmap.size
     _, step = np.unique(quantile, return_inverse=True)
@@ -60,33 +76,73 @@ class InsertionDeletion:
 
     Args:
         removal: what takes the place of removed voxels, the same for both curves.
-        n_steps: most steps a curve takes.
+        n_steps: most steps a curve takes, or "auto"; see `level_sets`.
         cross_removal: another removal, for the curves of `crossed`.
+        map: which heatmap is judged: "raw", "drawn", what the study would draw of it, or "both".
 
     Attributes:
         crossed: the same metric with `cross_removal`; None where there is none.
     """
 
-    def __init__(self, removal: Removal, n_steps: int = 100, cross_removal: Removal | None = None) -> None:
-        if isinstance(n_steps, bool) or not isinstance(n_steps, int | np.integer) or n_steps < 1:
-            raise ValueError(f"n_steps must be a whole number >= 1, got {n_steps!r}")
+    def __init__(
+        self,
+        removal: Removal,
+        n_steps: int | str = "auto",
+        cross_removal: Removal | None = None,
+        map: str = "raw",
+    ) -> None:
+        whole = isinstance(n_steps, int | np.integer) and not isinstance(n_steps, bool) and n_steps >= 1
+        if n_steps != "auto" and not whole:
+            raise ValueError(f"n_steps must be auto or a whole number >= 1, got {n_steps!r}")
+        checks.one_of("map", map, MAPS)
         self.removal = removal
         self.n_steps = n_steps
-        self.crossed = None if cross_removal is None else InsertionDeletion(cross_removal, n_steps)
+        self.map = map
+        self.crossed = None if cross_removal is None else InsertionDeletion(cross_removal, n_steps, map=map)
 
-    def __call__(self, clip: ScoredClip, heatmap: NDArray[np.floating]) -> dict[str, Curve]:
+    @property
+    def usual_steps(self) -> int:
+        """About how many steps a curve takes, for forecasts."""
+        return QUANTILES if self.n_steps == "auto" else int(self.n_steps)
+
+    def __call__(
+        self, clip: ScoredClip, heatmap: NDArray[np.floating], drawn: NDArray[np.floating] | None = None
+    ) -> dict[str, Curve]:
         """Curves "deletion" (lower area is better) and "insertion" (higher is better).
 
         Args:
             clip: the clip that the heatmap explains.
             heatmap: float (T, H, W), larger = more important; never changed.
+            drawn: what the study would draw of it, (T, H, W); needed unless only the raw one is judged.
+
+        Returns:
+            The curves by name, those of the drawn heatmap as "deletion_drawn" and "insertion_drawn".
 
         Raises:
-            ValueError: if the heatmap is not the clip's, or not finite.
+            ValueError: if a heatmap is not the clip's, not finite, or missing.
         """
+        if self.map == "raw":
+            return self._curves(clip, self._steps(clip, heatmap))
+        if drawn is None:
+            raise ValueError(f"map={self.map} judges the drawn heatmap, and none was given")
+        cut = self._steps(clip, drawn)
+        if self.map == "drawn":
+            return _named(self._curves(clip, cut))
+        steps = self._steps(clip, heatmap)
+        raw = self._curves(clip, steps)
+        n_shared = _shared_steps(steps, drawn > 0)
+        if n_shared is None:
+            return raw | _named(self._curves(clip, cut))
+        points = [*range(n_shared + 1), len(raw["deletion"].fractions) - 1]
+        points = list(dict.fromkeys(points))  # all may be kept
+        return raw | _named({name: Curve(c.fractions[points], c.scores[points]) for name, c in raw.items()})
+
+    def _steps(self, clip: ScoredClip, heatmap: NDArray[np.floating]) -> NDArray[np.int64]:
         if heatmap.shape != clip.shape:
             raise ValueError(f"the heatmap must be (T, H, W) = {clip.shape}, got {heatmap.shape}")
-        steps = level_sets(heatmap, self.n_steps)
+        return level_sets(heatmap, self.n_steps)
+
+    def _curves(self, clip: ScoredClip, steps: NDArray[np.int64]) -> dict[str, Curve]:
         sizes = np.bincount(steps.ravel())
         fractions = np.concatenate([[0], np.cumsum(sizes)]) / steps.size
         n = len(sizes)
@@ -99,24 +155,37 @@ class InsertionDeletion:
         return {"deletion": Curve(fractions, deletion), "insertion": Curve(fractions, insertion)}
 
 
+def _named(curves: dict[str, Curve]) -> dict[str, Curve]:
+    return {f"{name}{DRAWN}": curve for name, curve in curves.items()}
+
+
+def _shared_steps(steps: NDArray[np.int64], kept: NDArray[np.bool_]) -> int | None:
+    """How many of the raw heatmap's first steps are what is kept of it; None where that is no whole number.
+
+    Where it is, the drawn heatmap's curves are the first points of the raw one's, and the last: no forward pass is
+    needed for them.
+    """
+    n_kept = int(kept.sum())
+    n_steps = int(np.searchsorted(np.cumsum(np.bincount(steps.ravel())), n_kept)) + 1 if n_kept else 0
+    return n_steps if np.array_equal(steps < n_steps, kept) else None
+
+
 def minimal_masks(
     curves: dict[str, Curve], thresholds: Sequence[float] = THRESHOLDS
 ) -> dict[str, dict[str, float | None]]:
     """Smallest fraction of voxels that decides, for each threshold; None where it is never reached.
 
     deletion: whose removal drops the score by at least threshold x f(clip); insertion: whose insertion raises
-    it to at least threshold x f(clip).
+    it to at least threshold x f(clip). Curves of the drawn heatmap likewise, under their names.
     """
-    score = float(curves["deletion"].scores[0])
-    reached = {
-        "deletion": lambda t: curves["deletion"].scores <= (1 - t) * score,
-        "insertion": lambda t: curves["insertion"].scores >= t * score,
-    }
-    return {
-        game: {str(t): _first(curves[game].fractions, test(t)) for t in thresholds}
-        for game, test in reached.items()
-    }
+    score = next(float(curve.scores[0]) for name, curve in curves.items() if name.startswith("deletion"))
+    return {name: {str(t): _reached(name, curve, t, score) for t in thresholds} for name, curve in curves.items()}
 
 
-def _first(fractions: NDArray[np.float64], reached: NDArray[np.bool_]) -> float | None:
-    return float(fractions[np.argmax(reached)]) if reached.any() else None
+def _reached(name: str, curve: Curve, threshold: float, score: float) -> float | None:
+    """The first fraction at which a curve has reached a share of the clip's score."""
+    if name.startswith("deletion"):
+        reached = curve.scores <= (1 - threshold) * score
+    else:
+        reached = curve.scores >= threshold * score
+    return float(curve.fractions[np.argmax(reached)]) if reached.any() else None

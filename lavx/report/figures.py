@@ -12,13 +12,24 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lavx.drawing.style import CURVE_COLORS, INK, SOFT, plain_axes
+from lavx.drawing.style import INK, SOFT, plain_axes
 from lavx.experiments.names import folder_name
 from lavx.report.panels import Panels
 from lavx.report.plots import DPI, GRID, color, cut, heading, new_figure, save
 from lavx.report.statistics import estimate
 from lavx.report.study import RATING, Metric, Study, is_control, method_of, ordered
-from lavx.report.tables import PARTS, Ranking, masked, method_title, rated, scope_title, scopes, timed, values
+from lavx.report.tables import (
+    PARTS,
+    Ranking,
+    masked,
+    masked_curves,
+    method_title,
+    rated,
+    scope_title,
+    scopes,
+    timed,
+    values,
+)
 
 _PARTS = {"segmentation": "#e69f00", "inference": "#0072b2", "explanation": "#009e73"}
 _LINE = 20  # most characters of a method's name in a line
@@ -253,16 +264,16 @@ def all_figures(study: Study, found: Sequence[Ranking], folder: Path, n_panels: 
 
 
 def _of_dataset(study: Study, dataset: str) -> Iterator[Drawn]:
-    curves = [m for m in study.metrics if m.key.endswith("_auc")]
-    others = [m for m in study.metrics if not m.key.endswith("_auc")]
+    curves = [m for m in study.metrics if "_auc" in m.key]
+    others = [m for m in study.metrics if "_auc" not in m.key]
     scores = rated(study)
     caption = f"{dataset}: areas under the curves, mean and 95 % interval; the controls as dashed lines"
     yield "auc", f"auc_{dataset}", caption, draw_bars(study, dataset, curves)
     if others:
         caption = f"{dataset}: further metrics, mean and 95 % interval"
         yield "further", f"further_metrics_{dataset}", caption, draw_bars(study, dataset, others)
-    for curve in CURVE_COLORS:
-        caption = f"{dataset}: minimal masks of {curve}"
+    for curve in masked_curves(study):
+        caption = f"{dataset}: minimal masks of {curve.replace('_', ', ')}{' map' * ('_' in curve)}"
         yield "masks", f"minimal_masks_{curve}_{dataset}", caption, draw_minimal_masks(study, dataset, curve)
     if scores is not None and dataset in set(scores.dataset):
         caption = f"{dataset}: user scores, mean and 95 % interval"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from lavx.experiments.status import cell_files
+from lavx.report.claims import DRAWN
 from lavx.report.figures import Figures
 from lavx.report.hypotheses import FAILS, HOLDS, UNDECIDED, UNTESTED
 from lavx.report.plots import DPI
@@ -30,7 +32,8 @@ _POLICY = (
 )
 _SECTIONS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     ("auc", "Deletion and insertion", ("auc",), ""),
-    ("masks", "Minimal masks", ("minimal_masks_deletion", "minimal_masks_insertion"), ""),
+    ("masks", "Minimal masks",
+     tuple(f"minimal_masks_{curve}{suffix}" for suffix in ("", DRAWN) for curve in ("deletion", "insertion")), ""),
     ("further", "Further metrics", ("further_metrics",),
      "Average drop and increase keep only what the heatmap shows; pointing game, IoU and energy compare it with "
      "the ground truth, where the dataset has one."),
@@ -252,11 +255,18 @@ def _entry(study: Study, row: Mapping[Any, Any], embed: bool) -> dict[str, Any]:
         "method_title": method_title(method),
         "video": video,
         "score": number(float(row["score"])),
-        "deletion": number(float(row["deletion_auc"])),
-        "insertion": number(float(row["insertion_auc"])),
+        "deletion": number(_area(row, "deletion")),
+        "insertion": number(_area(row, "insertion")),
         "overlay": played,
         "panel": f"{relative}/panel.png" if panel.exists() and not embed else None,
     }
+
+
+def _area(row: Mapping[Any, Any], curve: str) -> float:
+    """The area under a curve, of the drawn heatmap where the raw one was not judged."""
+    raw, drawn = (row.get(f"{curve}_auc{suffix}") for suffix in ("", DRAWN))
+    found = drawn if raw is None or math.isnan(raw) else raw
+    return math.nan if found is None else float(found)
 
 
 def _made_from(study: Study) -> str:

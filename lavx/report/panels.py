@@ -75,7 +75,8 @@ class Panels:
                     continue
                 record = self.study.record(key)
                 assert record.score is not None
-                rows.append(_Row(method, *pair, record.score, record.curves))
+                curves = {name: record.curve(name) for name in CURVE_COLORS}
+                rows.append(_Row(method, *pair, record.score, curves))
         return _draw(rows) if rows else None
 
     def notes(self) -> list[str]:

@@ -45,9 +45,12 @@ class Metric:
 METRICS = (
     Metric("deletion_auc", "Deletion AUC", False),
     Metric("insertion_auc", "Insertion AUC", True),
+    Metric("deletion_auc_drawn", "Deletion AUC, drawn map", False),
+    Metric("insertion_auc_drawn", "Insertion AUC, drawn map", True),
     Metric("cross_deletion_auc", "Deletion AUC, other baseline", False),
     Metric("cross_insertion_auc", "Insertion AUC, other baseline", True),
     Metric("average_drop", "Average drop", False),
+    Metric("average_drop_area", "Share left by the mask of the average drop", False),
     Metric("increase", "Increase", True),
     Metric("pointing_game", "Pointing game", True),
     Metric("iou", "IoU", True),

@@ -352,6 +352,12 @@ def masked(study: Study, scope: tuple[str, str]) -> pd.DataFrame:
     return complete(inside, comparable(inside, "score", study.methods))
 
 
+def masked_curves(study: Study) -> list[str]:
+    """The curves that have minimal masks: of the raw heatmaps, then of the drawn ones."""
+    names = ("deletion", "insertion", "deletion_drawn", "insertion_drawn")
+    return [name for name in names if any(f"mask_{name}_{t}" in study.table for t in study.thresholds)]
+
+
 def minimal_masks(study: Study, curve: str) -> Table:
     """Smallest fraction of voxels that decides: share of videos that get there, and the mean over those."""
     rows: list[tuple[object, ...]] = []
@@ -390,10 +396,11 @@ def minimal_masks(study: Study, curve: str) -> Table:
         "low",
         "high",
     ]
+    game, _, drawn = curve.partition("_")
     what = {
         "deletion": "whose removal drops the score by \N{GREEK SMALL LETTER TAU} of itself",
         "insertion": "whose insertion raises it to \N{GREEK SMALL LETTER TAU} of the clip's",
-    }[curve]
+    }[game]
     note = (
         f"Smallest share of voxels, in %, {what}: mean over the videos that get there, and in parentheses their "
         "share where it is not all. Those that never do are counted, not averaged. Over several networks each "
@@ -402,7 +409,8 @@ def minimal_masks(study: Study, curve: str) -> Table:
     headings = ["", "Method", "n", *(f"\N{GREEK SMALL LETTER TAU}={t}" for t in study.thresholds)]
     frame = pd.DataFrame(rows, columns=names)
     return Table(
-        f"minimal_masks_{curve}", f"Minimal masks, {curve}", note, frame, headings, text, set(), breaks,
+        f"minimal_masks_{curve}", f"Minimal masks, {game}{', drawn map' * bool(drawn)}", note, frame, headings,
+        text, set(), breaks,
         len(headings) - 2,
     )  # fmt: skip
 
@@ -559,12 +567,12 @@ def coverage(study: Study) -> Table:
 def all_tables(study: Study) -> tuple[list[Table], list[Ranking]]:
     """Every table that the results allow, and the comparisons behind those of the ranks."""
     found = rankings(study)
-    curves = [m for m in study.metrics if m.key.endswith("_auc")]
-    others = [m for m in study.metrics if not m.key.endswith("_auc")]
+    curves = [m for m in study.metrics if "_auc" in m.key]
+    others = [m for m in study.metrics if "_auc" not in m.key]
     tables = [metric_table(study, "auc", "Deletion and insertion", curves)]
     if others:
         tables.append(metric_table(study, "further_metrics", "Further metrics", others))
-    tables += [minimal_masks(study, curve) for curve in ("deletion", "insertion")]
+    tables += [minimal_masks(study, curve) for curve in masked_curves(study)]
     if (users := ratings(study)) is not None:
         tables.append(users)
     tables += [timings(study), stages(study)]
