@@ -429,8 +429,8 @@ def explain(
             made of a torch module; or a network of `lavx.networks`.
         clip: uint8 or float (T, H, W, 3), RGB, numpy or torch, of the size that the classifier takes; or, for a
             network that reads videos, the path of one.
-        method: "rise", "lime", "kernel_shap", "loco", "univariate", "occlusion", the controls "random" and
-            "center", or an `Explainer`.
+        method: "rise", "lime", "kernel_shap", "loco", "univariate", "occlusion", the controls "random", "center"
+            and "smooth_noise", or an `Explainer`.
         target: index or name of the class to explain; None for the predicted one.
         layout: the order of the clip's axes, a permutation of "THWC".
         value_range: black and white of a float clip; None for (0, 255).

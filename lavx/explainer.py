@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from lavx.checks import three, whole
 from lavx.game import ScoredClip
@@ -288,12 +289,15 @@ class Explainer:
         )
 
 
+CONTROLS = ("random", "center", "smooth_noise")
+
+
 class Control:
     """A heatmap that knows nothing of the network: what every method has to beat.
 
     Args:
-        kind: "random", independent values on a soft grid, or "center", falling with the distance from the
-            middle of the clip.
+        kind: "random", independent values on a soft grid; "smooth_noise", such values smoothed by a Gaussian of
+            one cell; or "center", falling with the distance from the middle of the clip.
         cells: the grid's cells along (T, H, W).
         removal: what takes the place of removed voxels in the score of the baseline.
         behavior: what is watched.
@@ -308,23 +312,30 @@ class Control:
         behavior: Behavior,
         visualization: Visualization,
     ) -> None:
-        if kind not in ("random", "center"):
-            raise ValueError(f"kind must be random or center, got {kind}")
+        if kind not in CONTROLS:
+            raise ValueError(f"kind must be one of {', '.join(CONTROLS)}, got {kind}")
         self.kind = kind
         self.cells = three("cells", cells, whole, "whole numbers >= 1, for (T, H, W)")
         self.removal = removal
         self.behavior = behavior
         self.visualization = visualization
 
+    def _attribution(self, rng: np.random.Generator) -> Attribution:
+        """A value of each cell."""
+        if self.kind == "center":
+            middles = [np.abs((np.arange(n) + 0.5) / n - 0.5) for n in self.cells]
+            t, y, x = np.meshgrid(*middles, indexing="ij")
+            return 1 - np.sqrt(t**2 + y**2 + x**2).ravel()
+        noise = rng.random(int(np.prod(self.cells)))
+        if self.kind == "random":
+            return noise
+        smooth: Attribution = ndimage.gaussian_filter(noise.reshape(self.cells), 1.0, mode="reflect").ravel()
+        return smooth
+
     def __call__(self, clip: ScoredClip) -> MethodResult:
         """The control's heatmap for a clip; no coalition is scored but the clip and the baseline."""
         regions = SoftGrid(clip.shape, self.cells).to(clip.device)
-        if self.kind == "random":
-            attribution = clip.seeds.numpy("sampling").random(regions.n_regions)
-        else:
-            middles = [np.abs((np.arange(n) + 0.5) / n - 0.5) for n in self.cells]
-            t, y, x = np.meshgrid(*middles, indexing="ij")
-            attribution = 1 - np.sqrt(t**2 + y**2 + x**2).ravel()
+        attribution = self._attribution(clip.seeds.numpy("sampling"))
         game = clip.game(regions, self.removal, self.behavior)
         none = Coalitions(np.empty((0, regions.n_regions), dtype=bool), np.empty(0))
         heatmap = clip.heatmap(regions, attribution)

@@ -8,7 +8,7 @@
 | loco | leave one covariate out | Lei et al. 2018 |
 | univariate | univariate predictors | Guyon and Elisseeff 2003 |
 | occlusion | 3D sampled occlusion sensitivity | Zeiler and Fergus 2014 |
-| random, center | controls that ignore the network | |
+| random, center, smooth_noise | controls that ignore the network | |
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from lavx.explainer import Control, Explainer
+from lavx.explainer import CONTROLS, Control, Explainer
 from lavx.methods.behavior import Probability
 from lavx.methods.removal import Black
 from lavx.methods.sampling import All, Budget
@@ -98,8 +98,6 @@ _METHODS: dict[str, Callable[[], Parts]] = {
     "univariate": _univariate,
     "occlusion": _occlusion,
 }
-_CONTROLS = ("random", "center")
-
 # Numbers that can be given without the step they belong to: that step, its component, and the change.
 _NUMBERS: dict[str, tuple[str, type, Callable[[Any, Any], Any]]] = {
     "n_samples": ("sampling", Budget, lambda budget, n: replace(budget, n_samples=n)),
@@ -109,7 +107,7 @@ _NUMBERS: dict[str, tuple[str, type, Callable[[Any, Any], Any]]] = {
 
 def names() -> tuple[str, ...]:
     """The names that `method` knows."""
-    return (*_METHODS, *_CONTROLS)
+    return (*_METHODS, *CONTROLS)
 
 
 def method(name: str, **overrides: Any) -> Explainer | Control:

@@ -16,7 +16,7 @@ from lavx.experiments.run_folder import RunFolder
 from lavx.metrics.insertion_deletion import Curve, minimal_masks
 from lavx.report.study import CONTROLS, METHODS
 
-QUALITY = dict(zip((*METHODS, *CONTROLS), (0.9, 0.8, 0.85, 0.6, 0.4, 0.5, 0.1, 0.3), strict=True))
+QUALITY = dict(zip((*METHODS, *CONTROLS), (0.9, 0.8, 0.85, 0.6, 0.4, 0.5, 0.1, 0.3, 0.15), strict=True))
 
 CONFIG = {"seed": 0, "method": {"visualization": {"_target_": "lavx.methods.visualization.PosNeg", "alpha": 0.5}}}
 

@@ -258,3 +258,13 @@ def test_the_exact_shapley_values_of_shapiq_on_a_game_of_a_clip(red_corner, rng)
     found = summary.ShapleyRegression()(coalitions, scores, game.full, game.empty)
     assert found == pytest.approx([exact[(player,)] for player in range(8)], abs=1e-6)
     assert len(scores) == 2**8 - 2
+
+
+def test_controls_differ_and_smooth_noise_is_smooth(red_corner):
+    found = {kind: lavx.explain(color_probabilities, red_corner, kind, progress=False).attribution.reshape(4, 7, 7)
+             for kind in ("random", "smooth_noise", "center")}  # fmt: skip
+    steps = {kind: np.abs(np.diff(values, axis=2)).mean() / values.std() for kind, values in found.items()}
+    assert steps["smooth_noise"] < 0.7 * steps["random"]
+    with pytest.raises(ValueError, match="kind must be one of random, center, smooth_noise, got blob"):
+        control = lavx.method("random")
+        type(control)("blob", (4, 7, 7), control.removal, control.behavior, control.visualization)

@@ -29,7 +29,7 @@ MASK = {"deletion": {"lime": 0.10, "rise": 0.14, "kernel_shap": 0.18, "loco": 0.
                      "univariate": 0.5},
         "insertion": {"lime": 0.12, "rise": 0.14, "kernel_shap": 0.22, "loco": 0.3, "occlusion": 0.4,
                       "univariate": 0.5}}  # fmt: skip
-USERS = {"rise": 1.56, "lime": 0.6, "kernel_shap": 0.4, "occlusion": 0.38, "loco": 0.02, "univariate": -0.68}
+USERS = {"rise": 1.56, "lime": 0.6, "kernel_shap": 0.4, "occlusion": 0.25, "loco": 0.02, "univariate": -0.68}
 SAMPLES = {"lime": 1000, "kernel_shap": 1000, "rise": 1000, "loco": 200, "univariate": 200, "occlusion": 1183}
 
 

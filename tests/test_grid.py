@@ -232,7 +232,7 @@ def multirun():
     HydraConfig.instance().cfg = None
 
 
-@pytest.mark.parametrize("name, n_cells", [("paper", 36), ("shapes", 18), ("smoke", 4)])
+@pytest.mark.parametrize("name, n_cells", [("paper", 54), ("shapes", 27), ("smoke", 4)])
 def test_the_experiments_plan_their_cells_and_the_command_line_narrows_them(multirun, name, n_cells):
     def plan(*overrides):
         config = multirun("run", f"+experiment={name}", *overrides)
@@ -358,16 +358,16 @@ def test_a_sweep_that_cannot_be_done_at_all_exits_with_2_and_a_refused_one_leave
     assert not list((tmp_path / "outputs").glob("refused/shapes"))
 
 
-def test_videos_selected_are_those_of_the_selection_where_there_is_one(tmp_path, capsys):
+def test_videos_selected_are_those_of_the_selection_and_without_one_nothing_starts(tmp_path):
     with initialize_config_module("lavx.conf", version_base="1.3"):
         config = compose("run", overrides=[
             f"outputs={tmp_path}", f"dataset.root={tmp_path / 'cache'}", "dataset.n_videos=3", "n_videos=2",
             "videos=selected",
         ])  # fmt: skip
-    assert [v.id for v in request(settings(config), ONE).videos] == ["shapes-0000", "shapes-0001"]
-    assert "There is no selection" in capsys.readouterr().out
+    with pytest.raises(RequestError, match="no selection .*shapes.json.*lavx select name=default.*videos=null"):
+        request(settings(config), ONE)
     selections = tmp_path / "default" / "selections"
-    selections.mkdir()
+    selections.mkdir(parents=True)
     chosen = [{"video": "shapes-0002"}, {"video": "shapes-0000"}, {"video": "shapes-0001"}]
     (selections / "shapes.json").write_text(json.dumps({"videos": chosen}))
     assert [v.id for v in request(settings(config), ONE).videos] == ["shapes-0002", "shapes-0000"]

@@ -10,6 +10,7 @@ import pytest
 from hydra import compose, initialize_config_module
 
 from lavx import presets
+from lavx.explainer import CONTROLS
 from lavx.methods.removal import Blur
 from lavx.methods.sampling import All, Budget
 from lavx.methods.segmentation import Grid, Slic
@@ -17,7 +18,7 @@ from lavx.methods.selection import Bernoulli
 from lavx.methods.summary import Difference
 
 METHODS = sorted(path.stem for path in (Path(__file__).parents[1] / "conf" / "method").glob("*.yaml"))
-EXPLAINERS = [name for name in METHODS if name not in ("random", "center")]
+EXPLAINERS = [name for name in METHODS if name not in CONTROLS]
 
 
 def described(part):

@@ -71,7 +71,7 @@ def test_every_mean_of_a_cell_is_that_of_its_results_csv(grid, made):
     for name in ("auc", "further_metrics", "stages"):
         rows = table(made, name)
         rows = rows[(rows.net != "all")]
-        assert len(rows) and rows.groupby("metric").size().eq(2 * 2 * 8).all()
+        assert len(rows) and rows.groupby("metric").size().eq(2 * 2 * 9).all()
         for row in rows.itertuples():
             results = pd.read_csv(grid / "default" / row.dataset / row.net / row.method / "results.csv")
             assert (row.n, row.mean) == (len(results), pytest.approx(results[row.metric].mean()))
@@ -274,7 +274,7 @@ def test_the_page_asks_for_nothing_from_the_network(made):
     for link in re.findall(r'(?:src|href)="(?!data:|#)([^"]+)"', page):
         assert (made.folder / link).exists(), link
     entries = json.loads(re.search(r'id="entries">(.*?)</script>', page)[1])
-    assert len(entries) == 2 * 2 * 8 * 6
+    assert len(entries) == 2 * 2 * 9 * 6
     shown = [e for e in entries if e["overlay"]]
     assert len(shown) == 6 and all((made.folder / e["overlay"]).exists() for e in shown)
 

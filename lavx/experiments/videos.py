@@ -66,8 +66,10 @@ def _requested(config: Settings, dataset: str) -> list[str] | None:
     if config.videos == "selected":
         file = Path(config.outputs) / config.name / "selections" / f"{cell_part(dataset)}.json"
         if not file.exists():
-            print(f"There is no selection {file} (lavx select makes one): the first videos are taken.")
-            return None
+            raise RequestError(
+                f"There is no selection {file}, of videos that the networks classify right. Make it with lavx "
+                f"select name={config.name} dataset={dataset} ..., or take the first videos with videos=null"
+            )
     return read_selection(file)[: config.n_videos]
 
 

@@ -18,7 +18,8 @@ DPI = 160
 GRID = "#e2e2e2"
 # Okabe and Ito 2008: apart in every common color blindness.
 _COLORS = {"lime": "#009e73", "kernel_shap": "#0072b2", "rise": "#d55e00", "loco": "#cc79a7",
-           "univariate": "#e69f00", "occlusion": "#56b4e9", "random": "#9a9a9a", "center": "#5f5f5f"}  # fmt: skip
+           "univariate": "#e69f00", "occlusion": "#56b4e9", "random": "#9a9a9a", "center": "#5f5f5f",
+           "smooth_noise": "#c4c4c4"}  # fmt: skip
 
 
 def color(method: str) -> str:

@@ -21,7 +21,7 @@ from lavx.experiments.variation import Variation, method_key
 from lavx.text import csv_cell, visible
 
 METHODS = ("lime", "kernel_shap", "rise", "loco", "univariate", "occlusion")
-CONTROLS = ("random", "center")
+CONTROLS = ("random", "center", "smooth_noise")
 KEYS = ["dataset", "net", "method", "video_id"]
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 RATING_COLUMNS = ("rater", *KEYS, "score")

@@ -42,6 +42,7 @@ NAMES = {
     "occlusion": "Occlusion",
     "random": "random (control)",
     "center": "center (control)",
+    "smooth_noise": "smooth noise (control)",
     "timesformer": "TimeSformer",
     "tanet": "TANet",
     "tpn": "TPN",
