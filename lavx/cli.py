@@ -22,6 +22,7 @@ COMMANDS = {
     "evaluate": "say how often a network is right on a dataset, and what it takes for what",
     "gallery": "draw what every option of every step does to one clip",
     "data": "check a dataset: counts, what is missing or unreadable, a contact sheet",
+    "rate": "serve a blind user study of the explanations, and export its ratings",
     "report": "make tables, figures, the checked claims and a page from the results",
 }
 

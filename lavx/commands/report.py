@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import hydra
 from omegaconf import DictConfig
 
+from lavx.checks import is_number
 from lavx.commands import OK, guarded
 from lavx.errors import RequestError, check_whole
 
@@ -45,6 +46,8 @@ def report(config: Settings) -> int:
         list(config.methods),
         config.panels,
         config.embed,
+        _scale(config.scale),
+        _rules(config.exclude),
     )
     study = made.study
     print(
@@ -67,3 +70,19 @@ def report(config: Settings) -> int:
                 print(f"  and {len(lines) - _MOST_LINES} more, on the page")
     print(f"Report: {(made.folder / 'index.html').resolve()}")
     return OK
+
+
+def _scale(given: object) -> tuple[float, float]:
+    """The range of user scores."""
+    if isinstance(given, list) and len(given) == 2 and all(map(is_number, given)) and given[0] < given[1]:
+        return given[0], given[1]
+    raise RequestError(f"scale must be [smallest, largest] user score, such as [1,5], got {given}")
+
+
+def _rules(given: object) -> list[str]:
+    """The rules by which raters are excluded."""
+    from lavx.rating.analysis import RULES
+
+    if isinstance(given, list) and all(rule in RULES for rule in given):
+        return given
+    raise RequestError(f"exclude must be a list of the rules {', '.join(RULES)}, or [] for none, got {given}")

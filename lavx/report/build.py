@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from lavx.files import clean_parts, whole_folder, writing_to
-from lavx.report import figures, page, tables, verdicts
+from lavx.rating.analysis import RULES
+from lavx.report import figures, page, tables, user_study, verdicts
 from lavx.report.study import Study, read_study
 from lavx.report.verdicts import Checked
 from lavx.text import csv_of
@@ -43,6 +44,8 @@ def write_report(
     methods: Sequence[str] = (),
     panels: int | None = 3,
     embed: bool = False,
+    scale: Sequence[float] = (-2, 2),
+    exclude: Collection[str] = tuple(RULES),
 ) -> Report:
     """Write tables, figures, claims and `index.html` of a run; the same results give the same bytes.
 
@@ -53,16 +56,19 @@ def write_report(
         methods: methods that are expected beside those that sweeps planned.
         panels: most videos of each dataset and network that get a panel; None for all.
         embed: put the overlay videos into `index.html` instead of linking to them.
+        scale: smallest and largest user score where `ratings.csv` does not say.
+        exclude: the rules by which raters are excluded.
 
     Raises:
         RequestError: if there is nothing to report, or the folder cannot be written.
     """
-    study = read_study(outputs, name, nets, methods)
+    study = read_study(outputs, name, nets, methods, scale, exclude)
     folder = study.folder / "report"
     with writing_to(folder), _alone(folder), whole_folder(folder) as part:
         (part / "tables").mkdir()
         (part / "figures").mkdir()
         made, found = tables.all_tables(study)
+        made += user_study.user_tables(study)
         for table in made:
             table.write(part / "tables")
         checked = verdicts.check_claims(study)

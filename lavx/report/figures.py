@@ -30,6 +30,7 @@ from lavx.report.tables import (
     timed,
     values,
 )
+from lavx.report.user_study import user_figures
 
 _PARTS = {"segmentation": "#e69f00", "inference": "#0072b2", "explanation": "#009e73"}
 _LINE = 20  # most characters of a method's name in a line
@@ -113,7 +114,7 @@ def draw_bars(study: Study, dataset: str, metrics: Sequence[Metric], table: pd.D
             axes.yaxis.grid(color=GRID, linewidth=0.6)
             heading(axes, scope_title(scope))
             plain_axes(axes)
-        row[0].set_ylim(bottom=0)
+        row[0].set_ylim(bottom=min(0.0, row[0].get_ylim()[0]))  # scores of users, and intervals, may lie below 0
         better = "higher" if metric.higher_is_better else "lower"
         row[0].set_ylabel(f"{metric.title}\n({better} is better)", fontsize=8, color=SOFT)
     return figure
@@ -253,7 +254,7 @@ def all_figures(study: Study, found: Sequence[Ranking], folder: Path, n_panels: 
     made = Figures()
     panels = Panels(study)
     datasets = sorted(set(study.table.dataset))
-    parts = [*(_of_dataset(study, dataset) for dataset in datasets), _of_ranks(found),
+    parts = [user_figures(study), *(_of_dataset(study, dataset) for dataset in datasets), _of_ranks(found),
              _of_videos(study, panels, n_panels)]  # fmt: skip
     for part in parts:
         for section, name, caption, figure in part:

@@ -22,6 +22,7 @@ from lavx.report.hypotheses import FAILS, HOLDS, UNDECIDED, UNTESTED
 from lavx.report.plots import DPI
 from lavx.report.study import KEYS, Study, is_control, method_of
 from lavx.report.tables import ALL, Table, method_title, number, scope_title, scopes, title, values
+from lavx.report.user_study import TABLES as USER_TABLES
 from lavx.report.verdicts import HOW, Checked, alone, said
 
 _HERE = Path(__file__).parent
@@ -37,7 +38,8 @@ _SECTIONS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     ("further", "Further metrics", ("further_metrics",),
      "Average drop and increase keep only what the heatmap shows; pointing game, IoU and energy compare it with "
      "the ground truth, where the dataset has one."),
-    ("ratings", "User scores", ("user_scores",), ""),
+    ("ratings", "User scores", ("user_scores", *USER_TABLES),
+     "What people think of the explanations. Raters are excluded by the rules that the table of raters states."),
     ("timings", "Timings", ("timings", "stages"), ""),
     ("ranks", "Ranks and tests", ("average_ranks", "tests"),
      "In the diagrams, 1 is best; a bar joins methods whose average ranks differ by less than the critical "
@@ -45,7 +47,8 @@ _SECTIONS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     ("panels", "Panels", (), ""),
 )  # fmt: skip
 _FOLDED = {"ranks": 2, "panels": 1}  # sections whose figures can be folded away, and how many are open at first
-_OPEN = ("auc", "further_metrics", "user_scores", "timings")  # the tables that are not folded away
+# The tables that are not folded away.
+_OPEN = ("auc", "further_metrics", "user_methods", "user_agreement", "timings")
 _STATUS = {HOLDS: "holds", FAILS: "fails", UNDECIDED: "unknown", UNTESTED: "unknown"}
 
 

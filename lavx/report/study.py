@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,14 @@ from lavx.experiments.record import NewerVersionError, VideoRecord
 from lavx.experiments.record_index import RecordIndex, Summary
 from lavx.experiments.status import STATUS, cell_files, requested
 from lavx.experiments.variation import Variation, method_key
-from lavx.text import csv_cell, visible
+from lavx.rating.analysis import RULES, exclusions
+from lavx.rating.ratings import Ratings, read_ratings
+from lavx.text import visible
 
 METHODS = ("lime", "kernel_shap", "rise", "loco", "univariate", "occlusion")
 CONTROLS = ("random", "center", "smooth_noise")
 KEYS = ["dataset", "net", "method", "video_id"]
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-RATING_COLUMNS = ("rater", *KEYS, "score")
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,26 @@ METRICS = (
 RATING = Metric("rating", "User score", True)
 
 
+@dataclass(frozen=True)
+class UserStudy:
+    """What people think of the explanations.
+
+    Attributes:
+        ratings: all of them.
+        broken: the rules of exclusion that each rater breaks, by name.
+        rules: those that apply.
+    """
+
+    ratings: Ratings
+    broken: dict[str, list[str]]
+    rules: tuple[str, ...]
+
+    @property
+    def kept(self) -> list[str]:
+        """The raters that break no rule."""
+        return [rater for rater, rules in self.broken.items() if not rules]
+
+
 @dataclass
 class Study:
     """One run's results.
@@ -73,7 +94,8 @@ class Study:
         missing: what is not there, in sentences.
         failures: videos that could not be explained and why, in sentences.
         differing: cells whose methods have one name but not the same parameters, in sentences.
-        ratings: a row for each user score, or None where there are none.
+        ratings: a row for each user score that counts, or None where there are none.
+        users: the whole user study; None where there is none.
     """
 
     name: str
@@ -85,6 +107,7 @@ class Study:
     failures: list[str] = field(default_factory=list)
     differing: list[str] = field(default_factory=list)
     ratings: pd.DataFrame | None = None
+    users: UserStudy | None = None
 
     def record(self, key: tuple[str, ...]) -> VideoRecord:
         """All that is known of an explained video, curves too, by (dataset, net, method, video_id)."""
@@ -125,7 +148,14 @@ def ordered(methods: Any) -> list[str]:
     return sorted(present, key=lambda name: (place[method_of(name)], method_of(name) != name, name))
 
 
-def read_study(outputs: Path, name: str, nets: Sequence[str] = (), methods: Sequence[str] = ()) -> Study:
+def read_study(
+    outputs: Path,
+    name: str,
+    nets: Sequence[str] = (),
+    methods: Sequence[str] = (),
+    scale: Sequence[float] = (-2, 2),
+    exclude: Collection[str] = tuple(RULES),
+) -> Study:
     """Read a run.
 
     Args:
@@ -133,9 +163,11 @@ def read_study(outputs: Path, name: str, nets: Sequence[str] = (), methods: Sequ
         name: of the run.
         nets: networks that are expected beside those that sweeps planned.
         methods: methods that are expected beside those that sweeps planned.
+        scale: smallest and largest user score where `ratings.csv` does not say.
+        exclude: the rules of `lavx.rating.analysis.RULES` by which raters are excluded.
 
     Raises:
-        RequestError: if there is nothing to report, saying what to run.
+        RequestError: if there is nothing to report, saying what to run, or `ratings.csv` is not usable.
     """
     folder = outputs / name
     command = "lavx run" if (str(outputs), name) == ("outputs", "default") else (
@@ -160,7 +192,7 @@ def read_study(outputs: Path, name: str, nets: Sequence[str] = (), methods: Sequ
     study.table = pd.DataFrame(rows).sort_values(KEYS, ignore_index=True)
     _cover(study, found, nets, methods)
     study.differing = _differing(found)
-    study.ratings = _ratings(folder / "ratings.csv", study.table)
+    _rate(study, scale, exclude)
     return study
 
 
@@ -278,25 +310,15 @@ def _differing(cells: Sequence[_Cell]) -> list[str]:
     return lines
 
 
-def _ratings(file: Path, table: pd.DataFrame) -> pd.DataFrame | None:
-    """User scores, a row for each: rater, dataset, net, method, video_id, score.
-
-    Names may be written as they are, or as the table's CSV has them.
-    """
-    if not file.exists():
-        return None
-    ratings = pd.read_csv(file, dtype={key: str for key in RATING_COLUMNS[:-1]})
-    lacking = [column for column in RATING_COLUMNS if column not in ratings]
-    if lacking:
-        raise RequestError(
-            f"{file} lacks the columns {', '.join(lacking)}. It needs {', '.join(RATING_COLUMNS)}, a row a score."
-        )
-    for column in KEYS:
-        names = {csv_cell(name): name for name in table[column].unique()}
-        ratings[column] = ratings[column].replace(names)
-    ratings["score"] = pd.to_numeric(ratings.score, errors="coerce")
-    ratings = ratings.dropna(subset=["score"])
-    return ratings if len(ratings) else None
+def _rate(study: Study, scale: Sequence[float], exclude: Collection[str]) -> None:
+    """Read what people think of the explanations, where they were asked."""
+    ratings = read_ratings(study.folder / "ratings.csv", study.table, scale)
+    if ratings is None:
+        return
+    rules = tuple(rule for rule in RULES if rule in exclude)
+    study.users = UserStudy(ratings, exclusions(ratings, rules), rules)
+    scores = ratings.scores(study.users.kept)
+    study.ratings = scores if len(scores) else None
 
 
 def blocks(table: pd.DataFrame, column: str, methods: Sequence[str]) -> pd.DataFrame:
