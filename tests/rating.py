@@ -13,13 +13,13 @@ import yaml
 from outputs_tree import make_record
 
 from lavx.experiments.run_folder import RunFolder
-from lavx.methods.visualization import Heatmap
+from lavx.methods import visualization
 from lavx.rating.protocol import Protocol
 from lavx.rating.server import LOOPBACK, Pages, application
 from lavx.rating.store import Rater, State, Store
 from lavx.rating.study import Study, color_bar, open_study
 
-STUDY = Heatmap(keep="top_fraction", amount=0.3)
+STUDY = visualization.Study()
 METHODS = ("lime", "kernel_shap", "rise", "loco", "univariate", "occlusion")
 # As the paper's panel had them, about (section 5.3): RISE 1.56, univariate -0.68, LOCO near 0.
 PREFERENCES = dict(zip(METHODS, (0.6, 0.5, 1.5, 0.0, -0.7, 0.45), strict=True))

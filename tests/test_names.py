@@ -376,7 +376,7 @@ def test_usual_parts_of_a_cells_path_stay(tmp_path):
 def test_user_scores_may_name_videos_as_the_tables_do(tmp_path):
     make_cell(tmp_path, ("one", "tpn", "rise"), ["=1+1", "b"])
     (tmp_path / "default" / "ratings.csv").write_text(
-        "rater,dataset,net,method,video_id,score\nr,one,tpn,rise,'=1+1,3\ns,one,tpn,rise,=1+1,4\n"
+        "rater,dataset,net,method,video_id,score\nr,one,tpn,rise,'=1+1,1\ns,one,tpn,rise,=1+1,2\n"
     )
     assert read_study(tmp_path, "default").ratings.video_id.tolist() == ["=1+1", "=1+1"]
 

@@ -39,7 +39,7 @@ def grid(tmp_path_factory):
     rows = [("rater", "dataset", "net", "method", "video_id", "score")]
     for rater in ("a", "b"):
         for k, method in enumerate(METHODS):
-            rows += [(rater, "one", "tpn", method, f"one-{v:02d}", 5 - k % 5) for v in range(6)]
+            rows += [(rater, "one", "tpn", method, f"one-{v:02d}", 2 - k % 5) for v in range(6)]
     with (outputs / "default" / "ratings.csv").open("w") as file:
         csv.writer(file).writerows(rows)
     make_cell(outputs, ("one", "tpn", "lime"), [f"one-{k:02d}" for k in range(6)], pictures=True)
@@ -57,13 +57,15 @@ def table(made, name):
 
 def test_the_report_holds_every_table_and_figure_in_every_form(made):
     names = {"auc", "further_metrics", "minimal_masks_deletion", "minimal_masks_insertion", "user_scores",
+             "user_methods", "user_differences", "user_agreement", "user_raters", "user_metrics",
              "timings", "stages", "average_ranks", "tests", "coverage"}  # fmt: skip
     written = {p.name for p in (made.folder / "tables").iterdir()}
     assert written == {f"{n}.{kind}" for n in names for kind in ("csv", "md", "tex")} | {"claims.csv", "claims.md"}
     drawn = {p.stem for p in (made.folder / "figures").glob("*.png")}
     assert drawn == {p.stem for p in (made.folder / "figures").glob("*.pdf")}
     assert {"auc_one", "auc_two", "timings_one", "minimal_masks_deletion_two", "ranks_deletion_auc",
-            "ranks_rating", "further_metrics_one", "user_scores_one", "panel_one_tpn_one-00"} <= drawn  # fmt: skip
+            "ranks_rating", "further_metrics_one", "user_scores_one", "user_scores_by_method",
+            "user_scores_by_network", "panel_one_tpn_one-00"} <= drawn  # fmt: skip
     assert [p.name for p in made.study.folder.glob(".report*")] == [".report.lock"]
 
 
@@ -149,7 +151,7 @@ def test_controls_are_in_every_table_of_methods(made):
 
 def test_user_scores_are_averaged_over_raters(made):
     rows = table(made, "user_scores").query("net == 'tpn'").set_index("method")
-    assert rows["mean"].to_dict() == {m: 5 - k % 5 for k, m in enumerate(METHODS)} and (rows.n == 6).all()
+    assert rows["mean"].to_dict() == {m: 2 - k % 5 for k, m in enumerate(METHODS)} and (rows.n == 6).all()
 
 
 def test_ratings_without_their_columns_are_refused(tmp_path):

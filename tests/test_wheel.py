@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 EXTRAS = {
-    "openmmlab", "huggingface", "torchvision", "onnx", "tensorboard", "joblib", "submitit", "ray", "test",
+    "openmmlab", "huggingface", "torchvision", "onnx", "rate", "tensorboard", "joblib", "submitit", "ray", "test",
 }  # fmt: skip
 
 

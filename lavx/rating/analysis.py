@@ -1,9 +1,10 @@
 """What ratings say: of the methods, with raters and videos as random effects, and of the raters themselves.
 
 Raters and videos are both drawn from larger populations, so that a difference of two methods has to hold over
-both:
-its standard error adds up what raters and what videos contribute (min F' of Clark 1973, The language-as-fixed-
-effect fallacy, which errs on the safe side).
+both: its standard error adds up what raters and what videos contribute (min F' of Clark 1973, The
+language-as-fixed-effect fallacy). In simulations, intervals of nominal 95 % cover 95 to 99 %; 92 % with two
+raters, and
+93 % with three of whom each has tastes of their own and sixty videos that do not differ.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ def exclusions(ratings: Ratings, rules: Collection[str] = tuple(RULES)) -> dict[
     """
     middle = (ratings.low + ratings.high) / 2
     rated, checks = ratings.of_kind(RATING), ratings.of_kind(CHECK)
-    wide = rated.pivot_table(index=_ITEM, columns="rater", values="score", aggfunc="mean")
+    shown = _sorted_sides(rated) if ratings.design == "pairs" else rated
+    wide = shown.pivot_table(index=_ITEM, columns="rater", values="score", aggfunc="mean")
     broken: dict[str, list[str]] = {}
     for rater in sorted(set(ratings.frame.rater)):
         own = rated[rated.rater == rater]
@@ -114,8 +116,10 @@ def agreement(ratings: Ratings, raters: Collection[str], seed: int = 0) -> Agree
     if ratings.design == "pairs":
         rated = _sorted_sides(rated)
     wide = rated.pivot_table(index=_ITEM, columns="rater", values="score", aggfunc="mean")
-    wide = wide[wide.notna().sum(axis=1) >= 2]
     n_raters = rated.rater.nunique()
+    if n_raters < 2:
+        return Agreement(math.nan, math.nan, math.nan, n_raters, 0)
+    wide = wide[wide.notna().sum(axis=1) >= 2]
     domain = np.unique(wide.to_numpy()[wide.notna().to_numpy()])
     if wide.empty or len(domain) < 2:
         return Agreement(math.nan, math.nan, math.nan, n_raters, len(wide))

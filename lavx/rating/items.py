@@ -164,12 +164,12 @@ def _item(folder: Path, group: Group, method: str, place: Path) -> Item:
     return Item(RATED, *group[:2], method, group[2], visible(name), place.relative_to(folder).as_posix())
 
 
-def read_arrays(file: Path, names: Sequence[str], present: Sequence[str] = ()) -> dict[str, NDArray[Any]]:
+def read_arrays(file: Path, names: Sequence[str] | None, present: Sequence[str] = ()) -> dict[str, NDArray[Any]]:
     """Some arrays of an explanation, those of them that it has.
 
     Args:
         file: `explanation.npz`.
-        names: arrays to read.
+        names: arrays to read; None for all.
         present: arrays that must be there, read or not.
 
     Raises:
@@ -179,7 +179,8 @@ def read_arrays(file: Path, names: Sequence[str], present: Sequence[str] = ()) -
     try:
         with file.open("rb") as content, np.load(content, allow_pickle=False) as stored:
             lacking = [name for name in present if name not in stored.files]
-            arrays = {name: stored[name] for name in names if name in stored.files}
+            wanted = stored.files if names is None else names
+            arrays = {name: stored[name] for name in wanted if name in stored.files}
     except (OSError, EOFError, ValueError, KeyError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
         raise RequestError(f"{file} is missing or damaged ({error}). {again}") from error
     if lacking:

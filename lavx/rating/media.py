@@ -17,20 +17,21 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from lavx import presets
 from lavx.errors import RequestError
 from lavx.experiments.record import EXPLANATION
 from lavx.explainer import Control
+from lavx.explanation_file import read_result
+from lavx.methods.outlines import with_lines
 from lavx.methods.regions import SoftGrid
+from lavx.methods.visualization import drawn_by
 from lavx.rating.items import ATTENTION, Item, read_arrays
-from lavx.types import Frames, Visualization
+from lavx.types import Evidence, Frames, Visualization
 from lavx.video import write_video
 
 FPS = 15
 LEAST_SECONDS = 2.0
-_GAP = 16  # pixels between clip and explanation
 _BOX = 8  # bytes of an empty box
 
 
@@ -88,8 +89,9 @@ def prepare(
 
     def make(entry: tuple[int, Item]) -> None:
         number, item = entry
-        frames, heatmap = _drawn_from(item, folder, seed + number)
-        picture = side_by_side(frames, visualization(frames, heatmap), side)
+        frames, evidence = _drawn_from(item, folder, seed + number)
+        overlay = with_lines(drawn_by(visualization, frames, evidence))
+        picture = side_by_side(frames, overlay, side)
         write_video(media_file(media, number), _looped(picture, seconds), FPS)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -102,25 +104,32 @@ def media_file(media: Path, number: int) -> Path:
     return media / f"{number}.mp4"
 
 
-def _drawn_from(item: Item, folder: Path, seed: int) -> tuple[Frames, NDArray[np.floating]]:
-    arrays = read_arrays(folder / item.place / EXPLANATION, ("frames", "heatmap"), ("frames", "heatmap"))
+def _drawn_from(item: Item, folder: Path, seed: int) -> tuple[Frames, Evidence]:
+    """Frames and evidence of what an item shows."""
+    arrays = read_arrays(folder / item.place / EXPLANATION, None, ("frames", "heatmap"))
     frames, heatmap = arrays["frames"], arrays["heatmap"]
-    return frames, random_heatmap(frames, seed) if item.role == ATTENTION else heatmap
+    if item.role == ATTENTION:
+        return frames, random_evidence(frames, seed)
+    if "attribution" not in arrays:
+        return frames, Evidence(heatmap)
+    result = read_result(arrays)
+    return frames, Evidence(result.heatmap, result.attribution, result.regions)
 
 
-def random_heatmap(frames: Frames, seed: int) -> NDArray[np.float32]:
-    """The heatmap (T, H, W) of the control `random`, which no attentive rater finds reasonable."""
+def random_evidence(frames: Frames, seed: int) -> Evidence:
+    """That of the control `random`, which no attentive rater finds reasonable."""
     control = presets.method("random")
     assert isinstance(control, Control)
     cells = [min(n, size) for n, size in zip(control.cells, frames.shape[:3], strict=True)]
     regions = SoftGrid(frames.shape[:3], cells)
     attribution = np.random.default_rng(seed).random(regions.n_regions)
-    return regions.heatmap(torch.from_numpy(attribution)).numpy().astype(np.float32)
+    heatmap = regions.heatmap(torch.from_numpy(attribution)).numpy().astype(np.float32)
+    return Evidence(heatmap, attribution, regions)
 
 
 def side_by_side(frames: Frames, overlay: Frames, side: int) -> Frames:
-    """Clip and explanation beside each other, each fitted into a square: uint8 (T, side, 2 * side + 16, 3)."""
-    gap = np.full((len(frames), side, _GAP, 3), 255, dtype=np.uint8)
+    """Clip and explanation beside each other, each fitted into a square: uint8 (T, side, about 2.05 side, 3)."""
+    gap = np.full((len(frames), side, 2 * max(1, side // 40), 3), 255, dtype=np.uint8)
     return np.concatenate([_fitted(frames, side), gap, _fitted(overlay, side)], axis=2)
 
 
