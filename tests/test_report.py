@@ -28,7 +28,15 @@ from lavx.report.study import CONTROLS, METHODS, read_study
 from lavx.report.verdicts import check_claims
 from lavx.types import Evidence
 
-SETTINGS = {"name": "default", "nets": [], "methods": [], "panels": 1, "embed": False}
+SETTINGS = {
+    "name": "default",
+    "nets": [],
+    "methods": [],
+    "panels": 1,
+    "embed": False,
+    "scale": [-2, 2],
+    "exclude": [],
+}
 VIDEOS = [f"v{k}" for k in range(6)]
 
 
@@ -238,6 +246,8 @@ def test_a_result_of_a_newer_lavx_is_told_from_a_damaged_one(tmp_path):
 @pytest.mark.parametrize("key, value, message", [
     ("panels", -1, "panels must be a whole number >= 0, or null for all, got -1"),
     ("embed", 3, "embed must be true or false, got 3"),
+    ("scale", [5, 1], r"scale must be \[smallest, largest\] user score, such as \[1,5\], got \[5, 1\]"),
+    ("exclude", ["bad"], "exclude must be a list of the rules attention, constant, fast, unrelated, or"),
 ])  # fmt: skip
 def test_invalid_settings_are_refused(tmp_path, key, value, message):
     with pytest.raises(RequestError, match=message):

@@ -27,8 +27,8 @@ RULES = {
     "attention": "agreed with at least half of the random heatmaps shown as attention checks",
     "constant": "gave the same score to all explanations, at least 10",
     "fast": "took less than a second in the median",
-    "unrelated": "scores are not positively related (Spearman, one-sided p > 0.05) to the mean of the others', "
-    "over at least 20 explanations and two others",
+    "unrelated": "scores are not positively related (Spearman, one-sided p > 0.05) to the mean of the others' "
+    "that are kept, over at least 20 explanations and two others; the least related rater is excluded first",
 }
 LEVEL = 0.95
 _LEAST_CONSTANT, _LEAST_MS, _LEAST_SHARED = 10, 1000, 20
@@ -50,6 +50,7 @@ def exclusions(ratings: Ratings, rules: Collection[str] = tuple(RULES)) -> dict[
     rated, checks = ratings.of_kind(RATING), ratings.of_kind(CHECK)
     shown = _sorted_sides(rated) if ratings.design == "pairs" else rated
     wide = shown.pivot_table(index=_ITEM, columns="rater", values="score", aggfunc="mean")
+    unrelated = _unrelated(wide)
     broken: dict[str, list[str]] = {}
     for rater in sorted(set(ratings.frame.rater)):
         own = rated[rated.rater == rater]
@@ -57,7 +58,7 @@ def exclusions(ratings: Ratings, rules: Collection[str] = tuple(RULES)) -> dict[
             "attention": _fails_checks(ratings, checks[checks.rater == rater], middle),
             "constant": len(own) >= _LEAST_CONSTANT and own.score.nunique() == 1,
             "fast": bool(own.reaction_ms.median() < _LEAST_MS),
-            "unrelated": rater in wide and _is_unrelated(wide, rater),
+            "unrelated": rater in unrelated,
         }
         broken[rater] = [rule for rule in RULES if rule in rules and found[rule]]
     return broken
@@ -72,15 +73,31 @@ def _fails_checks(ratings: Ratings, own: pd.DataFrame, middle: float) -> bool:
     return bool(liked.mean() >= 0.5)
 
 
-def _is_unrelated(wide: pd.DataFrame, rater: str) -> bool:
+def _unrelated(wide: pd.DataFrame) -> set[str]:
+    """The raters (columns) whose scores say nothing of the others'.
+
+    One at a time, as a rater who clicks at random would make the mean of the others useless for the rest.
+    """
+    found: set[str] = set()
+    while True:
+        kept = wide.drop(columns=list(found))
+        p = {str(rater): _p_of_unrelated(kept, rater) for rater in kept}
+        worst = max(p, key=lambda rater: p[rater], default="")
+        if not worst or p[worst] <= 1 - LEVEL:
+            return found
+        found.add(worst)
+
+
+def _p_of_unrelated(wide: pd.DataFrame, rater: object) -> float:
+    """That a rater's scores are not positively related to the mean of the others'; 0 where too few are shared."""
     others = wide.drop(columns=rater)
     shared = wide[rater].notna() & (others.notna().sum(axis=1) >= 2)
     own, theirs = wide[rater][shared], others[shared].mean(axis=1)
     if shared.sum() < _LEAST_SHARED or theirs.nunique() < 2:
-        return False
+        return 0.0
     if own.nunique() < 2:
-        return True
-    return bool(stats.spearmanr(own, theirs, alternative="greater").pvalue > 1 - LEVEL)
+        return 1.0
+    return float(stats.spearmanr(own, theirs, alternative="greater").pvalue)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from lavx.errors import RequestError
 from lavx.experiments.record import EXPLANATION
 from lavx.experiments.record_index import RecordIndex, Summary
 from lavx.experiments.status import cell_files
+from lavx.experiments.variation import Variation, method_key
 from lavx.text import visible
 
 RATED, ATTENTION = "rated", "attention"
@@ -72,13 +73,17 @@ def find_items(
     Raises:
         RequestError: if there is nothing to rate, saying why.
     """
-    cells = [file.parent for file in cell_files(folder, "config.yaml")]
-    names = [cell.name for cell in cells]
+    cells = {file.parent: _method(file.parent) for file in cell_files(folder, "config.yaml")}
+    names = list(cells.values())
     if not cells:
         raise RequestError(
             f"{folder} holds no explanations to rate. First run lavx run, or give name=... outputs=..."
         )
-    wanted = sorted({cell.name for cell in cells if not is_control(cell)}) if methods is None else list(methods)
+    wanted = (
+        sorted({name for cell, name in cells.items() if not is_control(cell)})
+        if methods is None
+        else list(methods)
+    )
     unknown = [method for method in wanted if method not in names]
     if unknown or not wanted:
         known = ", ".join(sorted(set(names)))
@@ -86,10 +91,10 @@ def find_items(
             f"methods must be of those that {folder} holds, {known}, got {', '.join(unknown) or 'none'}"
         )
     found: dict[Group, dict[str, Path]] = defaultdict(dict)
-    for cell in cells:
-        if cell.name in wanted:
+    for cell, name in cells.items():
+        if name in wanted:
             for group, place in _explained(cell).items():
-                found[group][cell.name] = place
+                found[group][name] = place
     whole = {group: places for group, places in sorted(found.items()) if len(places) == len(wanted)}
     notes = _left_out(found, wanted)
     if not whole:
@@ -103,9 +108,14 @@ def find_items(
     return items, notes
 
 
+def _method(cell: Path) -> str:
+    """What a cell's method is called, as the report calls it."""
+    return visible(method_key(cell, Variation.read(cell)))
+
+
 def is_control(cell: Path) -> bool:
     """Whether the heatmaps of a cell ignore the network."""
-    if cell.name in CONTROLS:
+    if Variation.read(cell).method in CONTROLS:
         return True
     try:
         target = yaml.safe_load((cell / "config.yaml").read_text(encoding="utf-8"))["method"]["_target_"]

@@ -21,7 +21,7 @@ from lavx.rating.ratings import Ratings
 from lavx.rating.schedule import CHECK, RATING
 from lavx.report.plots import GRID, color, heading, new_figure
 from lavx.report.study import Study, UserStudy, ordered
-from lavx.report.tables import Table, number, scope_title, title
+from lavx.report.tables import Table, method_title, number, scope_title
 
 TABLES = ("user_methods", "user_differences", "user_agreement", "user_raters", "user_metrics")
 _DASH = "\N{EN DASH}"
@@ -50,7 +50,7 @@ def _methods(users: UserStudy) -> Table:
     frame = found.loc[methods].assign(mean_of_everyone=everyone["mean"]).reset_index()
     best = int(frame["mean"].to_numpy().argmax())
     rows = [
-        [title(r["method"]), _interval(r), number(r["mean_of_everyone"], 2), str(r["n"])]
+        [method_title(r["method"]), _interval(r), number(r["mean_of_everyone"], 2), str(r["n"])]
         for r in frame.to_dict("records")
     ]
     note = (
@@ -79,7 +79,7 @@ def _differences(users: UserStudy) -> Table:
     frame = analysis.differences(users.ratings, users.kept, methods)
     rows = [
         [
-            f"{title(r['method'])} {_DASH} {title(r['other'])}",
+            f"{method_title(r['method'])} {_DASH} {method_title(r['other'])}",
             *(_interval(r), _p(r["p"]), _p(r["p_holm"]), str(r["n_raters"]), str(r["n_videos"])),
         ]
         for r in frame.to_dict("records")
@@ -266,7 +266,7 @@ def _draw_bars(axes: Axes, bars: _Bars, ratings: Ratings) -> None:
         )  # fmt: skip
     axes.axhline(base, color=SOFT, linewidth=0.8)
     axes.set_ylim(low - 0.09 * (high - low), high + 0.09 * (high - low))
-    labels = [title(m).removesuffix(" (control)") for m in names]
+    labels = [method_title(m).removesuffix(" (control)") for m in names]
     axes.set_xticks(range(len(names)), labels, rotation=40, ha="right", rotation_mode="anchor")
     axes.yaxis.grid(color=GRID, linewidth=0.6)
     heading(axes, bars.heading)
