@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,7 +75,8 @@ def report(config: Settings) -> int:
 
 def _scale(given: object) -> tuple[float, float]:
     """The range of user scores."""
-    if isinstance(given, list) and len(given) == 2 and all(map(is_number, given)) and given[0] < given[1]:
+    is_pair = isinstance(given, Sequence) and len(given) == 2 and all(map(is_number, given))
+    if isinstance(given, Sequence) and is_pair and given[0] < given[1]:
         return given[0], given[1]
     raise RequestError(f"scale must be [smallest, largest] user score, such as [1,5], got {given}")
 
@@ -83,6 +85,6 @@ def _rules(given: object) -> list[str]:
     """The rules by which raters are excluded."""
     from lavx.rating.analysis import RULES
 
-    if isinstance(given, list) and all(rule in RULES for rule in given):
-        return given
+    if isinstance(given, Sequence) and not isinstance(given, str) and all(rule in RULES for rule in given):
+        return list(given)
     raise RequestError(f"exclude must be a list of the rules {', '.join(RULES)}, or [] for none, got {given}")
