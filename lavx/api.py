@@ -20,6 +20,7 @@ from lavx.diagnostics import Diagnostics, diagnose, notes, sampling_error_in_wor
 from lavx.explainer import Control, Explainer, MethodResult, estimated
 from lavx.game import BatchSizes, ScoredClip, Seeds
 from lavx.methods.behavior import Probability
+from lavx.methods.frames import FrameImportance, frame_importance
 from lavx.methods.outlines import with_lines
 from lavx.methods.regions import flat_in_time, frames_per_region
 from lavx.methods.removal import Black
@@ -36,6 +37,7 @@ from lavx.types import (
     Classifier,
     Clip,
     Drawing,
+    Estimate,
     Evidence,
     Frames,
     Geometry,
@@ -101,6 +103,14 @@ class Explanation:
         None where all coalitions were scored (`result.is_exact`), or where the summary does not know it.
         """
         return self.result.std_error
+
+    @property
+    def per_frame(self) -> FrameImportance:
+        """Importance per frame (T,) with its standard error: see `lavx.methods.frames`."""
+        found = self.result.per_frame
+        if found is None:  # of a result that was put together by hand
+            return frame_importance(self.result.regions, Estimate(self.attribution, neutral=self.result.neutral))
+        return found
 
     @property
     def heatmap(self) -> NDArray[np.float32]:
@@ -176,7 +186,7 @@ class Explanation:
         if not result.n_samples:
             raise ValueError("this explanation keeps no coalitions: a control, or a file of lavx 0.1")
         summary.check_coalitions(result.coalitions)
-        found = estimated(summary, result.coalitions, result.scores, result.full, result.empty)
+        found = estimated(summary, result.coalitions, result.scores, result.full, result.empty, result.regions)
         spread = result.regions.heatmap(torch.from_numpy(found["attribution"]))
         heatmap = spread.cpu().numpy().astype(np.float32)
         return replace(self, result=replace(result, heatmap=heatmap, **found))
@@ -242,6 +252,7 @@ class Explanation:
             curves={name: (curve.fractions, curve.scores, curve.auc) for name, curve in curves.items()},
             frames_per_region=self.frames_per_region_if_flat,
             ground_truth=self.ground_truth if ground_truth is None else ground_truth,
+            per_frame=self.per_frame,
             style=_style(style),
         )
         if path is not None:

@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from lavx.checks import three, whole
 from lavx.game import ScoredClip
+from lavx.methods.frames import FrameImportance, frame_importance
 from lavx.methods.regions import SoftGrid, flat_in_time, frames_per_region
 from lavx.types import (
     Attribution,
@@ -86,6 +88,7 @@ class MethodResult:
         outputs: float32 (S, K), the classifier's outputs for each coalition; None where they were not kept.
         empty_outputs: float32 (K,), those for the baseline.
         more: further numbers of the sampling and the summary, by name.
+        per_frame: importance per frame, see `lavx.methods.frames`.
     """
 
     attribution: Attribution
@@ -102,6 +105,7 @@ class MethodResult:
     outputs: NDArray[np.float32] | None = None
     empty_outputs: NDArray[np.float32] | None = None
     more: dict[str, float | None] = field(default_factory=dict)
+    per_frame: FrameImportance | None = None
 
     @property
     def n_samples(self) -> int:
@@ -134,12 +138,19 @@ class MethodResult:
 
 
 def estimated(
-    summary: Summary, coalitions: Coalitions, scores: Scores, full: float, empty: float
+    summary: Summary,
+    coalitions: Coalitions,
+    scores: Scores,
+    full: float,
+    empty: float,
+    regions: Regions,
+    device: torch.device | None = None,
 ) -> dict[str, Any]:
     """The fields of a `MethodResult` that a summary decides, by name.
 
-    Those are `attribution`, `std_error`, `neutral`, `neutral_std_error`, `influence` and `more`. A summary that is
-    no `lavx.types.Estimating` may offer `std_error(coalitions, scores, full, empty) -> (R,) | None`.
+    Those are `attribution`, `std_error`, `neutral`, `neutral_std_error`, `influence`, `more` and `per_frame`.
+    A summary that is no `lavx.types.Estimating` may offer
+    `std_error(coalitions, scores, full, empty) -> (R,) | None`.
     """
     if isinstance(summary, Estimating):
         found = summary.estimate(coalitions, scores, full, empty)
@@ -160,6 +171,7 @@ def estimated(
         "neutral_std_error": neutral_std_error,
         "influence": found.influence,
         "more": found.more,
+        "per_frame": frame_importance(regions, found, device),
     }
 
 
@@ -260,7 +272,7 @@ class Explainer:
         rng = clip.seeds.numpy("sampling")
         coalitions, scores = play(game, self.selection, self.sampling, self.summary, rng, clip.stopwatch)
         with clip.stopwatch("summary"):
-            found = estimated(self.summary, coalitions, scores, game.full, game.empty)
+            found = estimated(self.summary, coalitions, scores, game.full, game.empty, regions, clip.device)
             heatmap = clip.heatmap(regions, found["attribution"])
         return MethodResult(
             heatmap=heatmap,
@@ -339,4 +351,13 @@ class Control:
         game = clip.game(regions, self.removal, self.behavior)
         none = Coalitions(np.empty((0, regions.n_regions), dtype=bool), np.empty(0))
         heatmap = clip.heatmap(regions, attribution)
-        return MethodResult(attribution, heatmap, regions, none, np.empty(0), game.full, game.empty)
+        return MethodResult(
+            attribution,
+            heatmap,
+            regions,
+            none,
+            np.empty(0),
+            game.full,
+            game.empty,
+            per_frame=frame_importance(regions, Estimate(attribution), clip.device),
+        )

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from lavx.explainer import MethodResult
 from lavx.files import whole
+from lavx.methods.frames import FrameImportance, frame_importance
 from lavx.methods.regions import LabelRegions, SoftGrid, Windows
-from lavx.types import Coalitions, Geometry, Regions
+from lavx.types import Coalitions, Estimate, Geometry, Regions
 
 VERSION = 2
 _FIRST = ("attribution", "heatmap", "target", "probabilities", "full", "empty")  # in every version
@@ -36,6 +37,7 @@ def result_arrays(result: MethodResult) -> dict[str, Any]:
         "scores": result.scores,
         "neutral": result.neutral,
         **{name: getattr(result, name) for name in _OPTIONAL if getattr(result, name) is not None},
+        **_frame_arrays(result.per_frame),
         **({} if result.outputs is None else {"coalition_outputs": result.outputs}),
         **{f"{_REGIONS}{name}": array for name, array in result.regions.arrays().items()},
     }
@@ -53,6 +55,7 @@ def read_result(arrays: dict[str, NDArray[Any]]) -> MethodResult:
         weights, scores = arrays["coalition_weights"], arrays["scores"]
     regions = _read_regions(heatmap.shape, arrays, n_regions)
     coalitions = Coalitions(kept, weights) if units is None else Coalitions(kept, weights, units)
+    neutral = float(arrays.get("neutral", np.zeros(())))
     return MethodResult(
         attribution,
         heatmap,
@@ -62,11 +65,26 @@ def read_result(arrays: dict[str, NDArray[Any]]) -> MethodResult:
         float(arrays["full"]),
         float(arrays["empty"]),
         std_error=arrays.get("std_error"),
-        neutral=float(arrays.get("neutral", np.zeros(()))),
+        neutral=neutral,
         neutral_std_error=arrays.get("neutral_std_error"),
         outputs=arrays.get("coalition_outputs"),
         empty_outputs=arrays.get("empty_outputs"),
+        per_frame=_read_per_frame(arrays, regions, Estimate(attribution, neutral=neutral)),
     )
+
+
+def _frame_arrays(per_frame: FrameImportance | None) -> dict[str, NDArray[np.float64]]:
+    if per_frame is None:
+        return {}
+    error = {} if per_frame.std_error is None else {"frame_std_error": per_frame.std_error}
+    return {"frame_importance": per_frame.values, **error}
+
+
+def _read_per_frame(arrays: dict[str, NDArray[Any]], regions: Regions, estimate: Estimate) -> FrameImportance:
+    """Importance per frame; of a file that does not hold it, from its attribution, without an error."""
+    if "frame_importance" not in arrays:
+        return frame_importance(regions, estimate)
+    return FrameImportance(arrays["frame_importance"], arrays.get("frame_std_error"))
 
 
 def _read_regions(shape: tuple[int, ...], arrays: dict[str, NDArray[Any]], n_regions: int) -> Regions:

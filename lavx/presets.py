@@ -8,6 +8,7 @@
 | loco | leave one covariate out | Lei et al. 2018 |
 | univariate | univariate predictors | Guyon and Elisseeff 2003 |
 | occlusion | 3D sampled occlusion sensitivity | Zeiler and Fergus 2014 |
+| when | exact Shapley values of 8 stretches of time | Shapley 1953 |
 | random, center, smooth_noise | controls that ignore the network | |
 """
 
@@ -20,9 +21,9 @@ from typing import Any
 
 from lavx.explainer import CONTROLS, Control, Explainer
 from lavx.methods.behavior import Probability
-from lavx.methods.removal import Black
+from lavx.methods.removal import Black, Reverse
 from lavx.methods.sampling import All, Budget
-from lavx.methods.segmentation import Slic, SoftGrid, Windows
+from lavx.methods.segmentation import Grid, Slic, SoftGrid, Windows
 from lavx.methods.selection import Bernoulli, LeaveOneOut, OnlyOne, ShapleyKernel
 from lavx.methods.summary import Difference, MeanWhenKept, Ridge, ShapleyRegression
 from lavx.methods.visualization import Heatmap, SignificantRegions
@@ -86,6 +87,14 @@ def _occlusion() -> Parts:
     return _loco() | {"segmentation": Windows(divisions=(4, 7, 7))}
 
 
+def _when() -> Parts:
+    return _kernel_shap() | {
+        "segmentation": Grid(cells=(8, 1, 1)),
+        "sampling": All(),
+        "removal": Reverse(),
+    }
+
+
 def _control() -> Parts:
     return {"cells": (4, 7, 7), "removal": Black(), "behavior": Probability(), "visualization": Heatmap()}
 
@@ -97,6 +106,7 @@ _METHODS: dict[str, Callable[[], Parts]] = {
     "loco": _loco,
     "univariate": _univariate,
     "occlusion": _occlusion,
+    "when": _when,
 }
 # Numbers that can be given without the step they belong to: that step, its component, and the change.
 _NUMBERS: dict[str, tuple[str, type, Callable[[Any, Any], Any]]] = {

@@ -9,7 +9,7 @@ from hydra.utils import instantiate
 from scipy.ndimage import gaussian_filter
 
 from lavx.methods.regions import LabelRegions, SoftGrid, Windows
-from lavx.methods.removal import Black, Blur, Constant, Gray, Inpaint, Mean, Noise
+from lavx.methods.removal import Black, Blur, Constant, Freeze, Gray, Inpaint, Mean, Noise, Reverse, Shuffle
 
 CONF = Path(__file__).parents[1] / "conf" / "method" / "removal"
 SHAPE = (4, 18, 21)
@@ -259,6 +259,9 @@ def test_unusable_parameters_are_refused(build, match):
 @pytest.mark.parametrize("file", sorted(CONF.glob("*.yaml")), ids=lambda file: file.stem)
 def test_every_yaml_builds_a_removal(file, clip, regions, masks):
     removal = instantiate(yaml.safe_load(file.read_text()), _convert_="all")
+    if isinstance(removal, Freeze | Reverse | Shuffle):
+        regions = LabelRegions(np.broadcast_to(np.arange(4)[:, None, None], SHAPE).copy())
+        masks = regions.masks(torch.rand(5, 4, generator=torch.Generator().manual_seed(1)) < 0.5)
     assert prepared(removal, clip, regions)(masks).shape == (5, *SHAPE, 3)
 
 
@@ -272,3 +275,70 @@ def test_a_gpu_gives_what_the_cpu_gives(name, clip, regions, masks):
     got = prepared(BUILD[name](1.5), clip.cuda(), regions.to(torch.device("cuda")))(batch.cuda())
     assert got.is_cuda and torch.allclose(got.cpu(), expected, atol=0.6)
     assert torch.equal(got[5].cpu(), clip)
+
+
+# ---------------------------------------------------------------- removals that break time and keep content
+
+
+def whole_frames(kept, shape=(6, 5, 4)):
+    """Regions of one frame each, masks of coalitions, and a clip whose frame t shows only the value 10 t."""
+    regions = LabelRegions(np.broadcast_to(np.arange(shape[0])[:, None, None], shape).copy())
+    clip = (10.0 * torch.arange(shape[0])).view(-1, 1, 1, 1).expand(*shape, 3).clone()
+    return clip, regions, regions.masks(torch.tensor([[c == "1" for c in row] for row in kept]))
+
+
+def shown(removal, kept, seed=0):
+    """Which frame is shown when, for each row of kept frames such as "110010"."""
+    clip, regions, masks = whole_frames(kept)
+    perturbed = prepared(removal, clip, regions, seed)(masks)
+    assert (perturbed == perturbed[:, :, :1, :1, :1]).all()  # of whole frames
+    return (perturbed[:, :, 0, 0, 0] / 10).tolist()
+
+
+def test_a_frozen_frame_shows_the_last_kept_one_or_the_first_kept():
+    assert shown(Freeze(), ["110010", "001001", "000001"]) == [
+        [0, 1, 1, 1, 4, 4],
+        [2, 2, 2, 2, 2, 5],
+        [5] * 6,
+    ]
+
+
+def test_a_clip_frozen_as_a_whole_stands_still_and_shows_the_mean_of_all_frames():
+    assert shown(Freeze(), ["000000"]) == [[2.5] * 6]
+
+
+def test_each_removed_stretch_runs_backwards_for_itself():
+    assert shown(Reverse(), ["000000", "100011", "001001", "101010"]) == [
+        [5, 4, 3, 2, 1, 0],
+        [0, 3, 2, 1, 4, 5],
+        [1, 0, 2, 4, 3, 5],
+        [0, 1, 2, 3, 4, 5],
+    ]
+
+
+def test_shuffled_frames_stay_within_their_stretch_in_an_order_drawn_once_a_clip():
+    for seed in range(5):
+        whole, two, single = shown(Shuffle(), ["000000", "000100", "101010"], seed)
+        assert sorted(whole) == [0, 1, 2, 3, 4, 5]
+        assert sorted(two[:3]) == [0, 1, 2] and two[3] == 3 and sorted(two[4:]) == [4, 5]
+        assert single == [0, 1, 2, 3, 4, 5]
+    assert shown(Shuffle(), ["000000"], 1) == shown(Shuffle(), ["000000"], 1) != shown(Shuffle(), ["000000"], 2)
+
+
+@pytest.mark.parametrize("removal", [Freeze(), Shuffle(), Reverse()], ids=lambda r: type(r).__name__)
+def test_time_is_broken_in_any_batch_alike_and_all_kept_is_bit_identical(removal):
+    clip, regions, masks = whole_frames(["111111", "000000", "010110", "111111"])
+    clip = clip + torch.rand(clip.shape, generator=torch.Generator().manual_seed(0))
+    fill = prepared(removal, clip, regions)
+    together = fill(masks)
+    assert torch.equal(together, torch.cat([fill(mask[None]) for mask in masks]))
+    assert torch.equal(together[0], clip) and not torch.equal(together[1], clip)
+
+
+@pytest.mark.parametrize("removal", [Freeze(), Shuffle(), Reverse()], ids=lambda r: type(r).__name__)
+def test_regions_that_are_parts_of_frames_are_refused_where_frames_are_replaced(removal, clip, regions):
+    for unusable in (regions, SoftGrid((4, 18, 21), (3, 1, 1)), Windows((4, 18, 21), (2, 3, 1))):
+        with pytest.raises(ValueError, match=f"{type(removal).__name__} shows other frames.*Grid.cells=.8, 1, 1"):
+            prepared(removal, clip, unusable)
+    for usable in (SoftGrid((4, 18, 21), (4, 1, 1)), Windows((4, 18, 21), (2, 1, 1))):
+        prepared(removal, clip, usable)

@@ -16,6 +16,7 @@ from lavx.methods.segmentation import (
     _LIBRARIES,
     Felzenszwalb,
     Grid,
+    Merged,
     Quickshift,
     Slic,
     SoftGrid,
@@ -28,7 +29,7 @@ from lavx.video import read_frames
 CONF = Path(__file__).parents[1] / "conf" / "method" / "segmentation"
 REAL = "kinetics400/mmaction2_demo.mp4"
 FRAMEWISE = [Felzenszwalb, Quickshift, Watershed]
-LABELS = [Grid(), Slic()] + [kind(carry=carry) for kind in FRAMEWISE for carry in ("stack", "flow")]
+LABELS = [Grid(), Slic(), Merged(200)] + [kind(carry=carry) for kind in FRAMEWISE for carry in ("stack", "flow")]
 
 
 def name(segmentation):
@@ -151,7 +152,7 @@ def test_a_colored_square_is_cut_out(segmentation):
     inside = np.zeros(clip.shape[:3], dtype=bool)
     inside[:, 12:36, 8:32] = True
     kind = type(segmentation)
-    labels = cut(kind(40, carry=segmentation.carry) if kind is not Slic else Slic(40), clip).labels
+    labels = cut(kind(40, carry=segmentation.carry) if kind in FRAMEWISE else kind(40), clip).labels
     share = np.bincount(labels.ravel(), inside.ravel()) / np.bincount(labels.ravel())
     right = np.where((share > 0.5)[labels], inside, ~inside)
     assert right.mean() > 0.95  # borders may be a pixel off
@@ -209,9 +210,39 @@ def test_a_clip_of_one_frame_is_cut(segmentation, drawn):
     assert found.shape == (1, 64, 64) and 0.6 * 200 <= found.n_regions <= 1.4 * 200
 
 
+def test_merged_regions_are_exactly_as_many_as_asked_for_and_nested(drawn):
+    few, more = (cut(Merged(n), drawn).labels for n in (12, 60))
+    assert few.max() + 1 == 12 and more.max() + 1 == 60
+    assert all(len(np.unique(few[more == region])) == 1 for region in range(60))
+
+
+def test_merged_regions_are_scikit_learns_agglomeration_of_neighbors(drawn):
+    from sklearn.cluster import AgglomerativeClustering
+
+    spacing = np.sqrt(drawn[..., 0].size / (300 * 2**3))
+    small = cut(Slic(300, spacing=(spacing, 1, 1)), drawn).labels
+    segmentation = Merged(25)
+    touching = np.zeros((small.max() + 1,) * 2)
+    for axis in range(3):
+        one, other = (np.moveaxis(small, axis, 0)[part].ravel() for part in (slice(None, -1), slice(1, None)))
+        touching[one, other] = touching[other, one] = 1
+    by_sklearn = AgglomerativeClustering(25, connectivity=touching).fit(segmentation._features(drawn, small))
+    found = cut(segmentation, drawn).labels
+    pairs = set(zip(found.ravel().tolist(), by_sklearn.labels_[small].ravel().tolist(), strict=True))
+    assert len(pairs) == 25  # the same groups under other numbers
+
+
+def test_merged_regions_are_shorter_in_time_the_longer_the_clip_counts(drawn):
+    long, short = (cut(Merged(40, duration=duration), drawn).frames_per_region for duration in (0.3, 4))
+    assert short < long <= 8
+
+
 @pytest.mark.parametrize(
     "build, match",
     [
+        (lambda: Merged(40, 30), "n_small must be at least n_segments, got n_small=30 and n_segments=40"),
+        (lambda: Merged(duration=0), "duration must be a number > 0, got 0"),
+        (lambda: Merged(color=-1), "color must be a finite number >= 0, got -1"),
         (lambda: Grid((4, 7)), r"cells must be three whole numbers >= 1.*got \(4, 7\)"),
         (lambda: SoftGrid((4, 0, 7)), "cells must be three whole numbers >= 1"),
         (lambda: Windows((4, 7.5, 7)), "divisions must be three whole numbers >= 1"),

@@ -20,11 +20,13 @@ from lavx.explainer import Explainer
 from lavx.files import whole
 from lavx.game import ScoredClip, Seeds
 from lavx.methods.regions import LabelRegions
+from lavx.methods.removal import Freeze, Reverse, Shuffle
 from lavx.methods.sampling import All, Budget
 from lavx.types import Drawable, Regions, Removal, Sampling, Segmentation, Selection
 
 Row = tuple[str, Sequence[NDArray[np.uint8]]]
 
+_WHOLE_FRAMES = (Freeze, Reverse, Shuffle)
 _GUTTER = 2.0  # inches for the words at the left
 _PICTURE = 1.5  # inches, width of a picture
 
@@ -117,12 +119,16 @@ def removal_rows(
     seeds: Seeds,
     shown: NDArray[np.intp],
 ) -> list[Row]:
-    """The same half of the regions removed by each removal."""
+    """The same half of the regions removed by each removal; of those that replace frames, all but both ends."""
     kept = torch.from_numpy(seeds.numpy("sampling").random((1, regions.n_regions)) < 0.5)
     frames = torch.from_numpy(clip).float()
     rows: list[Row] = [("the clip", [clip[t] for t in shown])]
+    n_frames = len(clip)
+    by_frame = LabelRegions(np.broadcast_to(np.arange(n_frames)[:, None, None], clip.shape[:3]).copy())
+    ends = torch.tensor([[t in (0, n_frames - 1) for t in range(n_frames)]])
     for name, removal in removals.items():
-        perturbed = removal.prepare(frames, regions, seeds.torch("removal"))(regions.masks(kept))
+        of, those = (by_frame, ends) if isinstance(removal, _WHOLE_FRAMES) else (regions, kept)
+        perturbed = removal.prepare(frames, of, seeds.torch("removal"))(of.masks(those))
         rows.append((name, list(_bytes(perturbed)[0][shown])))
     return rows
 

@@ -26,6 +26,7 @@ from lavx.drawing.strips import (
     legend,
 )
 from lavx.drawing.style import CURVE_COLORS, INK, SOFT
+from lavx.methods.frames import FrameImportance
 from lavx.methods.visualization import Scale
 from lavx.types import Drawing
 
@@ -34,6 +35,7 @@ _HEAT, _CURVES = 9.0, 19.0  # heights of the plots, sizes of the font
 _BETTER = {"deletion": "lower is better", "insertion": "higher is better"}
 _POSITIVE, _NEGATIVE = "#d1006c", "#0a8f6d"  # of the bars, where no colors are drawn
 _DOT = "   \N{MIDDLE DOT}   "
+_NORMAL_95 = 1.96  # standard errors
 _PLAIN = Style()
 
 PlottedCurve = tuple[ArrayLike, ArrayLike, float]  # fractions, scores, area
@@ -80,6 +82,7 @@ def draw_panel(
     unit: str = "s",
     frames_per_region: float | None = None,
     ground_truth: NDArray[np.bool_] | None = None,
+    per_frame: FrameImportance | None = None,
     style: Style = _PLAIN,
 ) -> None:
     """Draw the panel of one explanation: a PNG, or what the file's ending says, PDF or SVG.
@@ -98,6 +101,7 @@ def draw_panel(
         unit: of `seconds`: "s", or "frames" where seconds are unknown.
         frames_per_region: given where regions span nearly all frames, so that heat over time says little.
         ground_truth: bool (T, H, W), outlined; None where unknown.
+        per_frame: importance of each frame; None for how much of what is drawn is in each.
         style: which frames, how large, and what else is drawn.
 
     Raises:
@@ -128,7 +132,7 @@ def draw_panel(
         )
     _rows(sheet, page, places, frames, drawing, shown, ground_truth)
     if style.time:
-        both = _Bars.of(drawing, heatmap)
+        both = _Bars.of(drawing, heatmap) if per_frame is None else _Bars.per_frame(per_frame)
         both.draw(sheet, page, places["time"], times, shown, unit, frames_per_region)
     for k, (name, curve) in enumerate(plots.items()):
         left, across = page.curve(k, len(plots))
@@ -279,12 +283,23 @@ class _Bars:
         down: (T,), of what speaks against it, <= 0.
         said: what the bars are.
         colors: of both.
+        error: (T,), half of an interval around each bar's end; None where there is none.
     """
 
     up: NDArray[np.float64]
     down: NDArray[np.float64]
     said: str
     colors: tuple[str, str]
+    error: NDArray[np.float64] | None = None
+
+    @staticmethod
+    def per_frame(found: FrameImportance) -> _Bars:
+        """Of the importance of each frame, with 95 % intervals where all errors are known."""
+        up, down = np.maximum(found.values, 0), np.minimum(found.values, 0)
+        known = found.std_error is not None and bool(np.isfinite(found.std_error).all())
+        said = "importance of each frame" + (", with 95 % intervals" if known else "")
+        error = _NORMAL_95 * found.std_error if known and found.std_error is not None else None
+        return _Bars(up, down, said, (_POSITIVE, _NEGATIVE), error)
 
     @staticmethod
     def of(drawing: Drawing, heatmap: NDArray[np.floating]) -> _Bars:
@@ -316,7 +331,9 @@ class _Bars:
         frames_per_region: float | None,
     ) -> None:
         """Draw a bar for each frame; those of the frames above in full color."""
-        low, high = float(self.down.min()), float(self.up.max())
+        ends, around = self.up + self.down, 0.0 if self.error is None else self.error
+        low = min(0.0, float((ends - around).min()))
+        high = max(0.0, float((ends + around).max()))
         margin, n = 0.08 * (high - low) or 1.0, len(self.up)
         columns, em = page.columns, page.em
         box = (page.left - columns.gap / 2, top, columns.row + columns.gap, _HEAT * em)
@@ -325,6 +342,8 @@ class _Bars:
         strong = np.isin(np.arange(n), shown)
         plot.bars(self.up, self.colors[0], strong)
         plot.bars(self.down, self.colors[1], strong)
+        if self.error is not None:
+            plot.intervals(ends - self.error, ends + self.error)
         if low < 0:
             plot.level(0, dashed=False)
         if high == low:

@@ -93,6 +93,13 @@ class Plot:
                 left, right = self.across(k - 0.43), self.across(k + 0.43)
                 self.sheet.box(left, ends[0], right - left, ends[1] - ends[0], color, 1.0 if strong[k] else 0.45)
 
+    def intervals(self, low: NDArray[np.floating], high: NDArray[np.floating]) -> None:
+        """A vertical line with ends at each whole number from 0, from a value up to another."""
+        for k, (a, b) in enumerate(zip(low, high, strict=True)):
+            x, top, bottom, end = self.across(k), self.down(b), self.down(a), 0.25 * self.font / 72
+            for points in ([(x, top), (x, bottom)], *([(x - end, y), (x + end, y)] for y in (top, bottom))):
+                self.sheet.line(points, INK, 0.9 * self.font / 8)
+
     def level(self, y: float, dashed: bool = True) -> None:
         """A horizontal line across."""
         left, _, width, _ = self.box

@@ -129,7 +129,17 @@ class FilesCell(Cell):
                 f"{explanation.method}, {record.n_regions} regions, {record.n_samples} samples",
                 f"  deletion AUC {record.area('deletion'):.3f} (lower is better), insertion AUC "
                 f"{record.area('insertion'):.3f} (higher is better)",
+                f"  most important frame: {_peak(record)}",
                 f"  seconds: {seconds:.1f} ({stages})",
                 f"  files: {place}/{{panel.png,overlay.mp4,explanation.npz,metrics.json}}",
             ]
         )
+
+
+def _peak(record: VideoRecord) -> str:
+    """The frame, where it lies in the video, and its importance."""
+    error = "" if record.peak_std_error is None else f" \N{PLUS-MINUS SIGN} {record.peak_std_error:.2g}"
+    return (
+        f"{record.peak_frame} at {record.peak_second:.2f} s, importance {record.peak_importance:.3g}{error}; "
+        f"the most important two in a row around {record.moment_second:.2f} s"
+    )

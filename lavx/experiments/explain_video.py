@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from lavx.api import Evaluation, Explanation, evaluated, explained
@@ -16,7 +17,7 @@ from lavx.drawing.panel import Caption
 from lavx.errors import RequestError
 from lavx.experiments.class_map import ClassMap
 from lavx.experiments.held_out import prepare
-from lavx.experiments.record import STAGES, CurvePoints, VideoFile, VideoRecord
+from lavx.experiments.record import STAGES, CurvePoints, PerFrame, VideoFile, VideoRecord
 from lavx.experiments.score_store import FileScoreStore
 from lavx.experiments.videos import video_file
 from lavx.explainer import Control, Explainer
@@ -84,6 +85,7 @@ class Outcome:
                 name: CurvePoints(tuple(curve.fractions.tolist()), tuple(curve.scores.tolist()))
                 for name, curve in evaluation.curves.items()
             },
+            **_per_frame(explanation),
         )
         worked = {"batch_size": self.batch_size, "threads": self.threads}  # which decide the last digits
         more = {**crossed, "average_drop_area": evaluation.masked_area, **explanation.color()}
@@ -94,6 +96,21 @@ def _areas(curves: Mapping[str, Curve], prefix: str = "") -> dict[str, float]:
     """The areas under curves by column name: `deletion_auc`, and `deletion_auc_drawn` of the drawn heatmap."""
     return {f"{prefix}{name.replace(DRAWN, '')}_auc{DRAWN * name.endswith(DRAWN)}": curve.auc
             for name, curve in curves.items()}  # fmt: skip
+
+
+def _per_frame(explanation: Explanation) -> dict[str, Any]:
+    """The fields of a `VideoRecord` that say when."""
+    found, times = explanation.per_frame, explanation.times[0]
+    known = found.std_error is not None and bool(np.isfinite(found.std_error).all())
+    errors = tuple(found.std_error.tolist()) if known and found.std_error is not None else ()
+    return {
+        "peak_frame": found.peak,
+        "peak_second": float(times[found.peak]),
+        "peak_importance": float(found.values[found.peak]),
+        "peak_std_error": errors[found.peak] if errors else None,
+        "moment_second": float(np.interp(found.moment, np.arange(len(times)), times)),
+        "per_frame": PerFrame(tuple(times.tolist()), tuple(found.values.tolist()), errors),
+    }
 
 
 @dataclass(frozen=True)

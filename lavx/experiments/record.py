@@ -33,9 +33,10 @@ _GROUPS = (
     ("average_drop", "increase"),
     ("pointing_game", "iou", "energy_inside", "truth_fraction"),
     ("cross_deletion_auc", "cross_insertion_auc"),
+    ("peak_frame", "peak_second", "peak_importance", "peak_std_error", "moment_second", "per_frame"),
 )
 _OF_FAILURES = ("version", "video_id", "video", "label", "error")
-_NOT_IN_TABLES = ("version", "video", "output", "minimal_masks", "curves")
+_NOT_IN_TABLES = ("version", "video", "output", "minimal_masks", "curves", "per_frame")
 
 
 class NewerVersionError(ValueError):
@@ -76,6 +77,28 @@ class CurvePoints:
             )
 
 
+@dataclass(frozen=True)
+class PerFrame:
+    """Importance per frame, see `lavx.methods.frames`.
+
+    Attributes:
+        seconds: of the frames in the video.
+        importance: of each frame, larger = more important for the target.
+        std_error: of each importance over draws of the coalitions; empty where nothing was drawn, or nobody knows.
+    """
+
+    seconds: tuple[float, ...]
+    importance: tuple[float, ...]
+    std_error: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.seconds) != len(self.importance) or len(self.std_error) not in (0, len(self.importance)):
+            raise ValueError(
+                f"seconds, importance and std_error must have the same length, got {len(self.seconds)}, "
+                f"{len(self.importance)} and {len(self.std_error)}"
+            )
+
+
 @dataclass(frozen=True, kw_only=True)
 class VideoRecord:
     """The results of one video, or why there are none.
@@ -111,6 +134,12 @@ class VideoRecord:
             it is never reached.
         curves: "deletion" and "insertion" of the raw heatmap, "deletion_drawn" and "insertion_drawn" of the drawn
             one; at least one of the two pairs.
+        peak_frame: the clip's most important frame, from 0; None where that was not noted.
+        peak_second: where it lies in the video.
+        peak_importance: its importance.
+        peak_std_error: the standard error of that; None where nothing was drawn, or nobody knows.
+        moment_second: where the middle of the two neighboring frames lies that matter most together.
+        per_frame: importance of all frames; None where that was not noted.
         error: why the video was not explained; None where it was.
 
     Raises:
@@ -142,6 +171,12 @@ class VideoRecord:
     seconds: dict[str, float] = field(default_factory=dict)
     minimal_masks: dict[str, dict[str, float | None]] = field(default_factory=dict)
     curves: dict[str, CurvePoints] = field(default_factory=dict)
+    peak_frame: int | None = None
+    peak_second: float | None = None
+    peak_importance: float | None = None
+    peak_std_error: float | None = None
+    moment_second: float | None = None
+    per_frame: PerFrame | None = None
     error: str | None = None
 
     def __post_init__(self) -> None:

@@ -9,6 +9,9 @@ for (T, H, W), so that [0, 3, 3] leaves edges in time hard. 0 leaves masks as th
 the removed part, blurred and divided by the blur of a clip removed as a whole, so that all kept stays all
 kept, and all removed stays all removed, up to the borders.
 
+`Freeze`, `Shuffle` and `Reverse` keep what frames show and break time instead: where the mask is 0 there is
+another frame of the clip. They are for regions of whole frames and have no `feather`.
+
 Shapes: a clip is float (T, H, W, 3) in 0..255, masks are (B, T, H, W) in [0, 1] with 1 = kept, and perturbed
 clips (B, T, H, W, 3).
 """
@@ -37,6 +40,7 @@ _ROUNDING = 1e-3
 # To pull_push, a frame earlier or later is as far as 1/40 of the frame's shorter side: the best compromise for
 # holes through all frames and holes in a few, on real clips of 8 frames that are 8 source frames apart.
 _FRAME_STEPS = 40
+_FEW_MASKS = 16  # looked at together; regions of parts of frames are found out by the first few
 
 
 class Black:
@@ -216,6 +220,98 @@ class Noise:
         else:
             noise.normal_((self.low + self.high) / 2, self.std, generator=generator)
         return _blending(clip, noise.clamp_(self.low, self.high).to(clip), self.feather)
+
+
+class Freeze:
+    """The picture stands still: a removed frame shows the last kept frame before it, or the first kept one.
+
+    What is in the picture stays, how it moves and what comes after what does not. Where no frame is kept, all show
+    the mean of the clip's frames, which speaks for no moment. Only for regions of whole frames.
+    """
+
+    def prepare(self, clip: Tensor, regions: Regions, generator: torch.Generator) -> Fill:
+        """What freezes a clip where its frames are removed."""
+        _check_whole_frames(self, regions, clip)
+        frames = torch.cat([clip, clip.double().mean(0, keepdim=True).to(clip)])
+
+        def fill(masks: Tensor) -> Tensor:
+            kept = _kept_frames(masks)
+            time = torch.arange(kept.shape[1], device=kept.device).expand_as(kept)
+            last = time.masked_fill(~kept, -1).cummax(1).values
+            first = kept.int().argmax(1, keepdim=True)
+            shown = torch.where(last < 0, first, last)
+            return frames[shown.masked_fill(~kept.any(1, keepdim=True), len(clip))]
+
+        return fill
+
+
+class Shuffle:
+    """Removed frames change places: those of each stretch come in a random order, drawn once a clip.
+
+    A stretch is a run of removed frames without a kept one between them; one of a single frame stays as it is.
+    Only for regions of whole frames.
+    """
+
+    def prepare(self, clip: Tensor, regions: Regions, generator: torch.Generator) -> Fill:
+        """What shuffles a clip's removed frames, by an order drawn once here from `generator`."""
+        _check_whole_frames(self, regions, clip)
+        places = torch.randperm(len(clip), generator=generator, device=generator.device).to(clip.device)
+        return lambda masks: clip[_reordered(_kept_frames(masks), places)]
+
+
+class Reverse:
+    """Removed frames run backwards, those of each stretch for themselves.
+
+    A stretch is a run of removed frames without a kept one between them; one of a single frame stays as it is.
+    Only for regions of whole frames.
+    """
+
+    def prepare(self, clip: Tensor, regions: Regions, generator: torch.Generator) -> Fill:
+        """What turns a clip's removed frames around."""
+        _check_whole_frames(self, regions, clip)
+        places = torch.arange(len(clip), device=clip.device).flip(0)
+        return lambda masks: clip[_reordered(_kept_frames(masks), places)]
+
+
+def _check_whole_frames(removal: object, regions: Regions, clip: Tensor) -> None:
+    """Refuse regions that keep a part of a frame: what is shown instead of a frame is another frame.
+
+    Raises:
+        ValueError: naming regions that fit.
+    """
+    size = max(1, min(regions.n_regions, _FEW_MASKS))
+    for start in range(0, regions.n_regions, size):
+        one = torch.arange(start, min(start + size, regions.n_regions), device=clip.device)
+        without = torch.arange(regions.n_regions, device=clip.device) != one[:, None]
+        masks = regions.masks(without)
+        if not ((masks == masks[:, :, :1, :1]) & ((masks == 0) | (masks == 1))).all():
+            raise ValueError(
+                f"{type(removal).__name__} shows other frames in the place of removed ones, so regions must be "
+                f"whole frames, and region {start} or one after it is a part of a frame or fades: use the "
+                f"segmentation Grid(cells=(8, 1, 1)), or a removal that changes what frames show, such as Black"
+            )
+
+
+def _kept_frames(masks: Tensor) -> Tensor:
+    """Which frames masks (B, T, H, W) of whole frames keep: bool (B, T)."""
+    return masks[:, :, 0, 0] > 0.5
+
+
+def _reordered(kept: Tensor, places: Tensor) -> Tensor:
+    """Which frame is shown when, where the frames of each removed stretch come in the order of `places`.
+
+    Args:
+        kept: bool (B, T).
+        places: (T,) whole numbers below T, different from each other.
+
+    Returns:
+        int64 (B, T).
+    """
+    # Each kept frame is a stretch of its own; a sort by stretch, and by place within it, moves nothing across.
+    begins = kept.clone()
+    begins[:, 1:] |= kept[:, :-1]
+    stretch = begins.long().cumsum(1)
+    return (stretch * kept.shape[1] + places).argsort(1)
 
 
 class _Softening:

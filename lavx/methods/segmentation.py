@@ -18,11 +18,12 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version as version_of
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 from skimage.color import rgb2lab
 from skimage.filters import gaussian, sobel
 from skimage.measure import label as connected_components
@@ -43,9 +44,15 @@ _CELLS = "whole numbers >= 1, for (T, H, W)"
 _EXPECTED = (0.6, 1.4)  # regions as a share of n_segments; outside of it, the log says so
 _SEEDS = (0.75, 1.4)  # the same of SLIC's seeds, which lose a few regions later
 _CLOSE = 0.1  # a search for a number of regions ends this close to it
+_SHORT = 4  # small supervoxels in the length of a clip
+_BLACK_TO_WHITE = 100  # in CIELAB
 _SMALLEST_FOR_FLOW = 16  # pixels; OpenCV's flow needs two patches of 8 a side
 
-_LIBRARIES = {"scikit-image": version_of("scikit-image"), "opencv": cv2.__version__}
+_LIBRARIES = {
+    "scikit-image": version_of("scikit-image"),
+    "opencv": cv2.__version__,
+    "scikit-learn": version_of("scikit-learn"),
+}
 
 # Cuts frames (n, H, W, 3) into about so many regions each: label maps (H, W) from 0 on, without gaps.
 _Cut = Callable[[Frames, int], list[NDArray[np.intp]]]
@@ -177,6 +184,61 @@ class Slic:
         steps = regular_grid(shape, self.n_segments)
         seeds = np.prod([len(range(size)[step]) for size, step in zip(shape, steps, strict=True)])
         return bool(_SEEDS[0] <= seeds / self.n_segments <= _SEEDS[1])
+
+
+class Merged:
+    """Few supervoxels that follow what is in the picture: many small ones of `Slic`, merged until few are left.
+
+    The small ones are short in time, about a quarter of the clip. Neighbors are merged first that are most alike
+    in color and place, and small (Ward's criterion), so that a region is what has one color for a while; most of
+    a plain background ends in a few large regions, which leaves the others to what stands out.
+
+    Source: Ward 1963, restricted to neighbors, as scikit-learn has it.
+
+    Args:
+        n_segments: how many regions are left, exactly where the small ones are as many or more.
+        n_small: about how many small ones.
+        duration: length of the clip in sides of a frame; the more, the shorter regions are in time.
+        color: how far black is from white in sides of a frame; the more, the closer regions follow colors.
+    """
+
+    version: ClassVar[int] = 1
+    libraries: ClassVar[tuple[str, ...]] = ("scikit-image", "scikit-learn")
+
+    def __init__(
+        self, n_segments: int = 40, n_small: int = 300, duration: float = 1.25, color: float = 0.5
+    ) -> None:
+        self.n_segments = checks.whole("n_segments", n_segments)
+        self.n_small = checks.whole("n_small", n_small)
+        if self.n_small < self.n_segments:
+            raise ValueError(
+                f"n_small must be at least n_segments, got n_small={n_small} and n_segments={n_segments}"
+            )
+        self.duration = checks.positive("duration", duration)
+        self.color = checks.at_least("color", color)
+        _ward_tree()  # or the first clip's seconds would hold the import
+
+    def __call__(self, clip: Frames, rng: np.random.Generator) -> LabelRegions:
+        """The merged supervoxels of a clip; `rng` is not used."""
+        frames, height, width = shape = _check_clip(clip, self.n_small)
+        length = max(1.0, frames / _SHORT)
+        spacing = max(0.01, float(np.sqrt(np.prod(shape) / (self.n_small * length**3))))
+        small = Slic(self.n_small, spacing=(spacing, 1, 1))(clip, rng).labels
+        n = int(small.max()) + 1
+        if n <= self.n_segments:
+            return LabelRegions(small)
+        children = _ward_tree()(self._features(clip, small), connectivity=_neighbors(small))[0]
+        return LabelRegions(_consecutive(_first_merges(children, n, n - self.n_segments)[small]))
+
+    def _features(self, clip: Frames, labels: NDArray[np.integer]) -> NDArray[np.float64]:
+        """Mean time, place and color of each region, in sides of a frame: (R, 6)."""
+        frames, height, width = labels.shape
+        side = np.sqrt(height * width)
+        t, y, x = np.meshgrid(*map(np.arange, labels.shape), indexing="ij")
+        lab = rgb2lab(clip) * (self.color / _BLACK_TO_WHITE)
+        volumes = [t * (self.duration / frames), y / side, x / side, *np.moveaxis(lab, -1, 0)]
+        sizes = np.bincount(labels.ravel())
+        return np.stack([np.bincount(labels.ravel(), volume.ravel()) / sizes for volume in volumes], axis=1)
 
 
 class Felzenszwalb:
@@ -347,6 +409,36 @@ class Watershed:
             labels = watershed(gradient, markers, compactness=self.compactness * gradient.max())
             maps.append(_consecutive(labels))
         return maps
+
+
+def _ward_tree() -> Callable[..., tuple[Any, ...]]:
+    # scikit-learn takes a second to import, which `import lavx` can do without.
+    from sklearn.cluster import ward_tree
+
+    tree: Callable[..., tuple[Any, ...]] = ward_tree
+    return tree
+
+
+def _neighbors(labels: NDArray[np.integer]) -> csr_matrix:
+    """Which regions touch: (R, R), 1 where two have voxels side by side."""
+    n = int(labels.max()) + 1
+    pairs = []
+    for axis in range(3):
+        lines = np.moveaxis(labels, axis, 0)
+        one, next_one = lines[:-1].ravel(), lines[1:].ravel()
+        apart = one != next_one
+        pairs.append(np.stack([one[apart], next_one[apart]]))
+    touching = np.unique(np.concatenate(pairs, axis=1), axis=1)
+    matrix = csr_matrix((np.ones(touching.shape[1]), (touching[0], touching[1])), shape=(n, n))
+    return matrix.maximum(matrix.T)
+
+
+def _first_merges(children: NDArray[np.integer], n: int, n_merges: int) -> NDArray[np.intp]:
+    """The number of the group (n,) that each of n leaves of a tree is in after the first merges."""
+    group = np.arange(n + n_merges)
+    for merge in reversed(range(n_merges)):  # from the top, so that each finds where its parent ended
+        group[children[merge]] = group[n + merge]
+    return group[:n]
 
 
 def _carried(clip: Frames, cut: _Cut, n_segments: int, carry: str) -> NDArray[np.intp]:
