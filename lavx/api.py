@@ -26,7 +26,13 @@ from lavx.methods.regions import flat_in_time, frames_per_region
 from lavx.methods.removal import Black
 from lavx.methods.visualization import SignificantRegions, drawn_by, study_map
 from lavx.metrics.faithfulness import average_drop, masked_score
-from lavx.metrics.insertion_deletion import DRAWN, Curve, InsertionDeletion, minimal_masks
+from lavx.metrics.insertion_deletion import (
+    DRAWN,
+    Curve,
+    InsertionDeletion,
+    absolute_minimal_masks,
+    minimal_masks,
+)
 from lavx.metrics.localization import drawn_color, localization, unit
 from lavx.networks.adapt import classifier as adapt
 from lavx.outputs import probabilities
@@ -368,6 +374,8 @@ class Evaluation:
         curves: "deletion" and "insertion" of the heatmap; "deletion_drawn" and "insertion_drawn" of what the study
             would draw of it. Those that were asked for.
         minimal_masks: for each curve, the smallest fraction of voxels by threshold; None where never reached.
+            Thresholds are shares of the clip's score, under "deletion_absolute" and "insertion_absolute"
+            probabilities (which a regression has none of).
         average_drop: share of the score that is lost when only what the heatmap marks is left; lower is better.
         increase: 1 where the score grew by that, else 0.
         masked_area: share of the clip that the heatmap leaves then, on which both depend, in [0, 1].
@@ -572,10 +580,11 @@ def evaluated(
     heatmap = result.heatmap
     drawn = None if metric.map == "raw" else study_map(Evidence(heatmap, result.attribution, result.regions))
     curves = metric(clip, heatmap, drawn)
+    absolute = {} if clip.kind == "regression" else absolute_minimal_masks(curves)
     drop = average_drop(clip.score(Probability()), masked_score(clip, heatmap, metric.removal))
     return Evaluation(
         curves=curves,
-        minimal_masks=minimal_masks(curves),
+        minimal_masks=minimal_masks(curves) | absolute,
         average_drop=drop["average_drop"],
         increase=drop["increase"],
         masked_area=float(unit(heatmap).mean()),

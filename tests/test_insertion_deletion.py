@@ -3,7 +3,13 @@ import pytest
 
 from lavx.game import ScoredClip
 from lavx.methods.removal import Black
-from lavx.metrics.insertion_deletion import Curve, InsertionDeletion, level_sets, minimal_masks
+from lavx.metrics.insertion_deletion import (
+    Curve,
+    InsertionDeletion,
+    absolute_minimal_masks,
+    level_sets,
+    minimal_masks,
+)
 
 
 def play(network, clip, heatmap, n_steps=100):
@@ -130,3 +136,20 @@ def test_a_drawn_heatmap_in_another_order_is_judged_by_passes_of_its_own(network
 def test_every_region_is_a_step_up_to_a_limit(rng):
     assert level_sets(rng.permutation(200 * 4).reshape(8, 10, 10) // 4).max() == 199
     assert level_sets(np.arange(2000.0).reshape(20, 10, 10)).max() == 99
+
+
+def test_minimal_masks_at_probabilities_do_not_depend_on_the_clips_score():
+    fractions = np.array([0, 0.1, 0.3, 1])
+    curves = {
+        "deletion": Curve(fractions, np.array([0.4, 0.3, 0.2, 0.15])),
+        "insertion": Curve(fractions, np.array([0.15, 0.2, 0.35, 0.4])),
+    }
+    masks = absolute_minimal_masks(curves, (0.1, 0.2, 0.3, 0.5))
+    assert masks == {
+        "deletion_absolute": {"0.1": None, "0.2": 0.3, "0.3": 0.1, "0.5": 0.0},
+        "insertion_absolute": {"0.1": 0.0, "0.2": 0.1, "0.3": 0.3, "0.5": None},
+    }
+    drawn = absolute_minimal_masks({f"{name}_drawn": curve for name, curve in curves.items()}, (0.2,))
+    assert drawn == {"deletion_absolute_drawn": {"0.2": 0.3}, "insertion_absolute_drawn": {"0.2": 0.1}}
+    assert minimal_masks(curves, (0.5,))["deletion"] == {"0.5": 0.3}  # half of 0.4, not of 1
+    assert not masks.keys() & minimal_masks(curves).keys()

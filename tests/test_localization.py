@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.metrics import jaccard_score
 from test_run import NAMES, cache, folder, request_cell  # noqa: F401
 
 from lavx.experiments.record import VideoRecord
@@ -25,10 +26,16 @@ def truth():
 
 def test_a_perfect_heatmap_scores_one_and_its_opposite_zero(truth):
     assert loc.localization(truth.astype(float), truth) == {
-        "pointing_game": 1, "iou": 1, "energy_inside": 1, "truth_fraction": 6 / 40,
+        "pointing_game": 1, "iou": 1, "iou_thresholded": 1, "iou_boxes": 1, "energy_inside": 1,
+        "truth_fraction": 6 / 40,
     }  # fmt: skip
     opposite = loc.localization((~truth).astype(float), truth)
-    assert [opposite[name] for name in ("pointing_game", "iou", "energy_inside")] == [0, 0, 0]
+    assert [opposite[name] for name in ("pointing_game", "iou", "iou_thresholded", "energy_inside")] == [
+        0,
+        0,
+        0,
+        0,
+    ]
 
 
 def test_a_heatmap_that_says_nothing_gets_what_chance_gives(truth):
@@ -69,6 +76,39 @@ def test_a_positive_scale_and_rises_constant_change_nothing(truth, rng):
         assert metric(3 * heatmap + 5, truth) == pytest.approx(metric(heatmap, truth))
 
 
+def test_the_thresholded_iou_equals_scikit_learns(truth, rng):
+    for threshold in (0, 0.4, 0.9):
+        heatmap = rng.normal(size=truth.shape)
+        found = np.maximum(heatmap, 0) / heatmap.max() > threshold
+        expected = jaccard_score(truth.ravel(), found.ravel())
+        assert loc.thresholded_iou(heatmap, truth, threshold) == pytest.approx(expected)
+        assert loc.thresholded_iou(7 * heatmap, truth, threshold) == pytest.approx(expected)
+
+
+def test_boxes_lie_around_all_that_is_found_in_a_frame():
+    truth = np.zeros((3, 6, 6), dtype=bool)
+    truth[0, 1, 1] = truth[0, 3, 4] = True  # a box of 3 x 4
+    truth[1, 2:4, 2:4] = True  # a box of 2 x 2
+    assert loc.boxes(truth).sum(axis=(1, 2)).tolist() == [12, 4, 0]
+    assert loc.box_iou(truth.astype(float), truth) == 1
+    heatmap = truth * np.array([1.0, 0.4, 0])[:, None, None]  # the second frame is not above the threshold
+    assert loc.box_iou(heatmap, truth, 0.4) == pytest.approx(12 / 16)
+    assert loc.box_iou(heatmap, truth, 0.3) == 1
+    heatmap[0, 5, 5] = 1  # which widens the box of the first frame to 5 x 5
+    assert loc.box_iou(heatmap, truth, 0.3) == pytest.approx((12 + 4) / (25 + 4))
+    assert loc.thresholded_iou(heatmap, truth, 0.3) == pytest.approx(6 / 7)
+    assert loc.box_iou(np.full(truth.shape, -1.0), truth) == 0  # nothing is found
+
+
+@pytest.mark.parametrize(
+    ("threshold", "message"),
+    [(-0.1, r"must be in \[0, 1\], got -0.1"), ("half", "must be in"), (1, "must be less than 1")],
+)
+def test_a_threshold_out_of_range_is_refused(truth, threshold, message):
+    with pytest.raises(ValueError, match=message):
+        loc.box_iou(truth.astype(float), truth, threshold)
+
+
 def test_unit_brings_a_heatmap_to_zero_and_one(rng):
     assert loc.unit(np.array([[[-2.0, 0.0, 1.0, 4.0]]])).ravel().tolist() == [0, 0, 0.25, 1]
     assert loc.unit(np.array([[[0.5, 0.6, 0.7]]])).ravel() == pytest.approx([0, 0.5, 1])
@@ -78,7 +118,8 @@ def test_unit_brings_a_heatmap_to_zero_and_one(rng):
 def test_a_truth_that_the_clip_does_not_show_is_no_number(truth):
     nothing = np.zeros_like(truth)
     assert loc.localization(truth.astype(float), nothing) == {
-        "pointing_game": None, "iou": None, "energy_inside": None, "truth_fraction": 0.0,
+        "pointing_game": None, "iou": None, "iou_thresholded": None, "iou_boxes": None, "energy_inside": None,
+        "truth_fraction": 0.0,
     }  # fmt: skip
     with pytest.raises(ValueError, match="ground truth is empty"):
         loc.iou(truth.astype(float), nothing)
@@ -142,7 +183,8 @@ def test_a_cell_judges_the_map_that_is_asked_for(request_cell, tmp_path, capsys)
     run = tmp_path / "out" / "both" / "shapes" / "toy" / "rise"
     record = VideoRecord.read(run / "videos" / "shapes-0001" / "metrics.json")
     assert {"deletion_auc_drawn", "insertion_auc_drawn"} <= set(record.more)
-    assert set(record.curves) == set(record.minimal_masks) == {
+    relative = {name for name in record.minimal_masks if "absolute" not in name}
+    assert set(record.curves) == relative == {
         "deletion", "insertion", "deletion_drawn", "insertion_drawn"}  # fmt: skip
     alone = request_cell("n_videos=2", "name=alone", "metric.map=drawn")
     assert run_cell(alone, *NAMES) == 0

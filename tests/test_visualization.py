@@ -148,6 +148,17 @@ def test_hotter_is_never_shown_colder(heatmap):
         assert (np.diff(draw.display(heatmap).ravel()[order]) >= 0).all()
 
 
+def test_a_min_max_stretch_ends_at_the_least_and_the_largest_level(heatmap):
+    kept = Heatmap(keep="top_fraction", amount=0.5, stretch="min_max", sign="both")
+    shown, levels = kept.display(heatmap), kept._levels(heatmap)[1]
+    values = heatmap[levels]
+    expected = (values - values.min()) / np.ptp(values)
+    assert shown[levels] == pytest.approx(expected, abs=1e-6)
+    assert np.count_nonzero(shown == 1) == 1  # percentiles put all of the top 2 % there
+    assert np.count_nonzero(Heatmap(stretch=True, sign="both").display(heatmap) == 1) > 1
+    assert np.array_equal(PosNeg(stretch="min_max").display(heatmap), PosNeg(stretch=False).display(heatmap))
+
+
 def test_stretch_uses_all_colors_where_zero_is_far(heatmap):
     far = 0.5 + 0.001 * heatmap  # as RISE gives it
     assert np.ptp(Heatmap().display(far)) == 1
@@ -215,7 +226,7 @@ def test_scale_tells_the_ends(component):
         ({"alpha": float("nan")}, r"alpha must be in \[0, 1\], got nan"),
         ({"amount": True}, r"amount must be a fraction in \(0, 1\], got True"),
         ({"keep": ["all"]}, r"keep must be one of .*, got \['all'\]"),
-        ({"stretch": "yes"}, "stretch must be true or false, got 'yes'"),
+        ({"stretch": "yes"}, "stretch must be true, false or min_max, got 'yes'"),
         ({"colormap": "rainbows"}, r"colormap must be mint_magenta or heat or magenta_green .* got 'rainbows'"),
     ],
 )

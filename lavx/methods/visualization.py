@@ -30,6 +30,7 @@ CUTS = ("cumulative", "regions", "voxels")  # of the study
 SIGNS = ("positive", "both")
 BLENDS = ("alpha", "highlight")
 STRETCH = (2.0, 98.0)  # percentiles that become the ends of the colors
+MIN_MAX = "min_max"  # a stretch from the least to the largest level instead
 VISIBLE = 0.25  # share of full opacity from which on a voxel counts as drawn
 NOTHING, NOTHING_EXACT = (
     "nothing stands out at this number of samples",
@@ -273,14 +274,14 @@ class Study:
 
     keep: str = "cumulative"
     amount: float = 0.3
-    stretch: bool = True
+    stretch: bool | str = True
     alpha: float = 0.6
     colormap: str = "heat"
 
     def __post_init__(self) -> None:
         checks.one_of("keep", self.keep, CUTS)
         _check_amount(self.keep, self.amount)
-        checks.boolean("stretch", self.stretch)
+        _check_stretch(self.stretch)
         checks.between("alpha", self.alpha, 0, 1)
         _colormap(self.colormap)
 
@@ -332,8 +333,9 @@ class Heatmap:
             of equal importance (a whole region) are drawn together or not at all; the smallest set that reaches
             `amount` is kept.
         amount: fraction in (0, 1]; "all" does not use it.
-        stretch: whether the levels of the kept voxels are spread from the 2nd to the 98th percentile;
-            otherwise 0 is the first color and the largest importance the last.
+        stretch: whether the levels of the kept voxels are spread from the 2nd to the 98th percentile, or, if
+            "min_max", from the least to the largest; otherwise 0 is the first color and the largest importance
+            the last.
         sign: "positive" drops voxels that do not speak for the target (importance is the attribution above 0),
             "both" keeps them as cold ones (importance is the attribution above its minimum).
         blend: "alpha" puts the colors over the frames; "highlight" leaves the kept voxels as they are and
@@ -345,7 +347,7 @@ class Heatmap:
 
     keep: str = "all"
     amount: float = 0.3
-    stretch: bool = True
+    stretch: bool | str = True
     sign: str = "positive"
     blend: str = "alpha"
     alpha: float = 0.6
@@ -402,12 +404,12 @@ class PosNeg:
 
     Parameters as in `Heatmap`, with these differences: importance is the size of the attribution, whatever its
     sign; `sign` "positive" draws only what speaks for the target; `stretch` moves the upper end only, so that
-    the colors still part at 0; "highlight" does not tell the two signs apart.
+    the colors still part at 0, and "min_max" is as false; "highlight" does not tell the two signs apart.
     """
 
     keep: str = "all"
     amount: float = 0.3
-    stretch: bool = True
+    stretch: bool | str = True
     sign: str = "both"
     blend: str = "alpha"
     alpha: float = 0.7
@@ -458,11 +460,18 @@ class PosNeg:
         return levels.astype(np.float32), kept
 
 
-def _check(keep: str, amount: float, stretch: bool, sign: str, blend: str, alpha: float, colormap: str) -> None:
+def _check_stretch(stretch: bool | str) -> None:
+    if stretch != MIN_MAX and not isinstance(stretch, bool):
+        raise ValueError(f"stretch must be true, false or {MIN_MAX}, got {stretch!r}")
+
+
+def _check(
+    keep: str, amount: float, stretch: bool | str, sign: str, blend: str, alpha: float, colormap: str
+) -> None:
     checks.one_of("keep", keep, KEEPS)
     checks.one_of("sign", sign, SIGNS)
     checks.one_of("blend", blend, BLENDS)
-    checks.boolean("stretch", stretch)
+    _check_stretch(stretch)
     checks.fraction("amount", amount)
     checks.between("alpha", alpha, 0, 1)
     _colormap(colormap)
@@ -521,11 +530,14 @@ def _kept(importance: NDArray[np.float64], keep: str, amount: float) -> NDArray[
     return importance >= order[max(last, 0)]
 
 
-def _ends(importance: NDArray[np.float64], stretch: bool) -> tuple[float, float]:
+def _ends(importance: NDArray[np.float64], stretch: bool | str) -> tuple[float, float]:
     """The importance that gets level 0 and the one that gets level 1."""
     if importance.size == 0:
         return 0.0, 1.0
-    low, high = np.percentile(importance, STRETCH) if stretch else (0.0, importance.max())
+    if stretch == MIN_MAX:
+        low, high = importance.min(), importance.max()
+    else:
+        low, high = np.percentile(importance, STRETCH) if stretch else (0.0, importance.max())
     # A single level has nothing to be spread: it is shown as what it is, the most important there is.
     return (0.0, float(importance.max())) if high <= low else (float(low), float(high))
 

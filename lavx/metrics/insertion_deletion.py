@@ -24,6 +24,7 @@ from lavx.types import Removal
 
 MAPS = ("raw", "drawn", "both")
 DRAWN = "_drawn"
+ABSOLUTE = "_absolute"  # ends the names of minimal masks at probabilities
 MOST_LEVELS = 256  # of a heatmap whose every level is a step
 QUANTILES = 100  # steps of a heatmap with more levels than that
 
@@ -182,10 +183,34 @@ def minimal_masks(
     return {name: {str(t): _reached(name, curve, t, score) for t in thresholds} for name, curve in curves.items()}
 
 
+def absolute_minimal_masks(
+    curves: dict[str, Curve], thresholds: Sequence[float] = THRESHOLDS
+) -> dict[str, dict[str, float | None]]:
+    """The same at absolute probabilities, whatever the score of the clip is; None where never reached.
+
+    "deletion_absolute" is the smallest fraction of voxels whose removal brings the probability down to it,
+    "insertion_absolute" that whose insertion brings it up to there; 0 where it is there from the start. Those of
+    the drawn heatmap are "deletion_absolute_drawn" and "insertion_absolute_drawn".
+
+    Source: Gaya-Morey et al. (arXiv 2401.11796), section 4.6.1: "at various target prediction thresholds".
+    """
+    return {
+        f"{name.removesuffix(DRAWN)}{ABSOLUTE}{DRAWN * name.endswith(DRAWN)}": {
+            str(t): _first(curve, curve.scores <= t if name.startswith("deletion") else curve.scores >= t)
+            for t in thresholds
+        }
+        for name, curve in curves.items()
+    }
+
+
 def _reached(name: str, curve: Curve, threshold: float, score: float) -> float | None:
     """The first fraction at which a curve has reached a share of the clip's score."""
     if name.startswith("deletion"):
         reached = curve.scores <= (1 - threshold) * score
     else:
         reached = curve.scores >= threshold * score
+    return _first(curve, reached)
+
+
+def _first(curve: Curve, reached: NDArray[np.bool_]) -> float | None:
     return float(curve.fractions[np.argmax(reached)]) if reached.any() else None

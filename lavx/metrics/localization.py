@@ -10,8 +10,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from lavx import checks
 from lavx.methods.visualization import VISIBLE
 from lavx.types import Geometry
+
+THRESHOLD = 0.4  # of the thresholded IoU and that of boxes
+_MEASURED = ("pointing_game", "iou", "iou_thresholded", "iou_boxes", "energy_inside")
 
 
 def ground_truth_in_clip(truth: NDArray[np.bool_], geometry: Geometry) -> NDArray[np.bool_]:
@@ -83,6 +87,67 @@ def iou(heatmap: NDArray[np.floating], truth: NDArray[np.bool_]) -> float:
     return shared / (2 * size - shared)
 
 
+def thresholded_iou(
+    heatmap: NDArray[np.floating], truth: NDArray[np.bool_], threshold: float = THRESHOLD
+) -> float:
+    """Intersection over union of the ground truth and the voxels above a threshold: in [0, 1].
+
+    Source: the IoU of Gaya-Morey et al. (REVEX), whose published notebook takes 0.4.
+
+    Args:
+        heatmap: float (T, H, W), larger = more important; brought to [0, 1] by `unit` first.
+        truth: bool (T, H, W).
+        threshold: in [0, 1); what is more important than this counts as found.
+
+    Raises:
+        ValueError: if the two differ in shape, the ground truth is empty or the threshold is not in [0, 1).
+    """
+    return _overlap(_found(heatmap, truth, threshold), truth)
+
+
+def box_iou(heatmap: NDArray[np.floating], truth: NDArray[np.bool_], threshold: float = THRESHOLD) -> float:
+    """Intersection over union of boxes, frame by frame, over the whole clip: in [0, 1].
+
+    In every frame one box lies around all voxels above the threshold and one around the ground truth. A frame
+    without any has no box. Source: as `thresholded_iou`; the published code leaves a ground truth
+    that is a mask as it is, so that not even its own box reaches 1.
+
+    Args:
+        heatmap: as for `thresholded_iou`.
+        truth: bool (T, H, W).
+        threshold: as for `thresholded_iou`.
+
+    Raises:
+        ValueError: as `thresholded_iou`.
+    """
+    return _overlap(boxes(_found(heatmap, truth, threshold)), boxes(truth))
+
+
+def boxes(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The smallest box around what is True in each frame of a mask (T, H, W), as a mask."""
+    rows: NDArray[np.bool_] = np.asarray(mask.any(axis=2))
+    columns: NDArray[np.bool_] = np.asarray(mask.any(axis=1))
+    return _span(rows)[:, :, None] & _span(columns)[:, None, :]
+
+
+def _span(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """From the first True of each row (n, size) to the last."""
+    after = np.logical_or.accumulate(inside, axis=1)
+    before = np.logical_or.accumulate(inside[:, ::-1], axis=1)[:, ::-1]
+    return after & before
+
+
+def _found(heatmap: NDArray[np.floating], truth: NDArray[np.bool_], threshold: float) -> NDArray[np.bool_]:
+    _check(heatmap, truth)
+    if checks.between("threshold", threshold, 0, 1) == 1:
+        raise ValueError("threshold must be less than 1: nothing is more important than the most important voxel")
+    return unit(heatmap) > threshold
+
+
+def _overlap(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    return float(np.count_nonzero(one & other) / np.count_nonzero(one | other))
+
+
 def energy_inside(heatmap: NDArray[np.floating], truth: NDArray[np.bool_]) -> float:
     """Share of the heatmap's positive energy that lies inside the ground truth: in [0, 1].
 
@@ -99,13 +164,17 @@ def localization(heatmap: NDArray[np.floating], truth: NDArray[np.bool_]) -> dic
     """All that compares a heatmap with the ground truth, both (T, H, W); None where the clip shows nothing of it.
 
     `truth_fraction` is the share of voxels inside the ground truth: what a heatmap gets by chance.
+    `iou_thresholded` and `iou_boxes` are those at a threshold of 0.4.
     """
     fraction = float(truth.mean())
     if fraction == 0:
-        return {"pointing_game": None, "iou": None, "energy_inside": None, "truth_fraction": 0.0}
+        nothing: dict[str, float | None] = dict.fromkeys(_MEASURED)
+        return nothing | {"truth_fraction": 0.0}
     return {
         "pointing_game": pointing_game(heatmap, truth),
         "iou": iou(heatmap, truth),
+        "iou_thresholded": thresholded_iou(heatmap, truth),
+        "iou_boxes": box_iou(heatmap, truth),
         "energy_inside": energy_inside(heatmap, truth),
         "truth_fraction": fraction,
     }
