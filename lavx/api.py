@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,8 @@ from lavx.methods.frames import FrameImportance, frame_importance
 from lavx.methods.outlines import with_lines
 from lavx.methods.regions import flat_in_time, frames_per_region
 from lavx.methods.removal import Black
+from lavx.methods.sampling import All
+from lavx.methods.selection import Bernoulli
 from lavx.methods.visualization import SignificantRegions, drawn_by, study_map
 from lavx.metrics.faithfulness import average_drop, masked_score
 from lavx.metrics.insertion_deletion import (
@@ -219,7 +221,7 @@ class Explanation:
         self,
         path: str | Path | None = None,
         *,
-        evaluation: Evaluation | None = None,
+        evaluation: Evaluation | Mapping[str, Curve] | None = None,
         visualization: Visualization | None = None,
         ground_truth: NDArray[np.bool_] | None = None,
         caption: Any = None,
@@ -229,7 +231,7 @@ class Explanation:
 
         Args:
             path: a file to write, .png, .pdf or .svg; None for a picture.
-            evaluation: what `evaluate` gave for this explanation.
+            evaluation: what `evaluate` gave for this explanation, or curves by name.
             visualization: how to draw; None for the explanation's own.
             ground_truth: bool (T, H, W), outlined; None for the explanation's own.
             caption: a `lavx.drawing.panel.Caption`; None for what the explanation knows.
@@ -246,7 +248,7 @@ class Explanation:
 
         target = path if path is not None else io.BytesIO()
         times, unit = self.times
-        curves = {} if evaluation is None else evaluation.shown
+        curves = evaluation.shown if isinstance(evaluation, Evaluation) else evaluation or {}
         draw_panel(
             target,
             frames=self.frames,
@@ -347,8 +349,9 @@ class Explanation:
         if "frames" not in arrays:
             raise ValueError(f"{path} is of lavx 0.1, which stored no frames: explain the video again")
         method = str(arrays["method"])
+        result = file.read_result(arrays)
         return Explanation(
-            result=file.read_result(arrays),
+            result=result if "coalition_units" in arrays else _with_errors(result, method),
             frames=arrays["frames"],
             target=int(arrays["target"]),
             outputs=arrays["outputs"],
@@ -590,6 +593,29 @@ def evaluated(
         masked_area=float(unit(heatmap).mean()),
         localization={} if ground_truth is None else localization(heatmap, ground_truth),
     )
+
+
+def _with_errors(result: MethodResult, method: str) -> MethodResult:
+    """The result of an earlier version, which stored no standard errors, with those that its scores tell.
+
+    Only where the preset of the method's name gives the same attribution, from rows that were drawn one by one, or
+    are listed in full.
+    """
+    preset = presets.method(method) if method in presets.names() else None
+    if not result.n_samples or not isinstance(preset, Explainer):
+        return result
+    rows = result.coalitions
+    if isinstance(preset.sampling, All):
+        rows = replace(rows, units=np.full(len(rows), -1))
+    elif not isinstance(preset.selection, Bernoulli):
+        return result
+    try:
+        found = estimated(preset.summary, rows, result.scores, result.full, result.empty)
+    except ValueError:  # rows that another method drew
+        return result
+    if not np.allclose(found["attribution"], result.attribution, rtol=1e-6, atol=1e-9):
+        return result
+    return replace(result, **(found | {"attribution": result.attribution}), coalitions=rows)
 
 
 def compare_panel(

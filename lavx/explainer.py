@@ -7,6 +7,7 @@ clip - segmentation -> regions - selection, sampling -> coalitions - removal, cl
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from lavx.checks import three, whole
 from lavx.game import ScoredClip
 from lavx.methods.frames import FrameImportance, frame_importance
 from lavx.methods.regions import SoftGrid, flat_in_time, frames_per_region
+from lavx.methods.significance import noise_of_answers
 from lavx.types import (
     Attribution,
     Behavior,
@@ -126,6 +128,8 @@ class MethodResult:
         neutral = self.neutral
         if self.neutral_std_error is None and not self.is_exact and self.attribution.min(initial=1) > 0:
             neutral = float(self.attribution.mean())  # a mean score, in a file that does not say what is neutral
+        if self.is_exact:
+            noise = math.hypot(noise, noise_of_answers(self.coalitions.kept, self.scores))
         return Evidence(
             self.heatmap,
             self.attribution,

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -269,3 +271,81 @@ def test_controls_differ_and_smooth_noise_is_smooth(red_corner):
     with pytest.raises(ValueError, match="kind must be one of random, center, smooth_noise, got blob"):
         control = lavx.method("random")
         type(control)("blob", (4, 7, 7), control.removal, control.behavior, control.visualization)
+
+
+@pytest.fixture(scope="module")
+def explanations():
+    clip = np.full((8, 28, 28, 3), 20, dtype=np.uint8)
+    clip[:4, :14, :14] = (220, 10, 10)
+    return [
+        lavx.explain(color_probabilities, clip, method, classes=["red", "green", "blue"], progress=False)
+        for method in ("rise", "loco")
+    ]
+
+
+class TestPictures:
+    def test_color_lies_on_the_ground_truth_and_is_measured_as_it_is_drawn(self, explanations, red_corner):
+        truth = (red_corner[..., 0] > 100) & (red_corner[..., 1] < 50)
+        e = explanations[1]
+        found = lavx.evaluate(color_probabilities, red_corner, e, ground_truth=truth, n_steps=3, progress=False)
+        opacity = e.drawing.opacity
+        assert found.color["color_inside"] == pytest.approx(opacity[truth].sum() / opacity.sum(), rel=1e-5)
+        assert found.color["color_recall"] == pytest.approx((opacity[truth] >= 0.25).mean())
+        assert found.color["tinted"] == pytest.approx((opacity >= 0.25).mean())
+        assert found.color["color_inside"] > 0.8 and found.color["color_recall"] > 0.8
+        assert set(e.color()) == {"tinted"}
+
+    def test_ground_truth_is_kept_with_the_explanation_and_outlined(self, explanations, tmp_path):
+        truth = np.zeros((8, 28, 28), bool)
+        truth[2:5, 3:9, 10:20] = True
+        e = replace(explanations[0], ground_truth=truth)
+        again = lavx.Explanation.load(e.save(tmp_path / "e.npz"))
+        assert np.array_equal(again.ground_truth, truth) and again.color() == e.color()
+        yellow = [
+            (np.asarray(one.panel()) == (255, 221, 0)).all(axis=-1).any() for one in (explanations[0], again)
+        ]
+        assert yellow == [False, True]
+
+    def test_files_of_earlier_versions_are_drawn_with_the_errors_that_their_scores_tell(
+        self, explanations, tmp_path
+    ):
+        for e in explanations:
+            arrays = e.arrays()
+            for name in ("std_error", "neutral", "neutral_std_error", "coalition_units", "coalition_outputs"):
+                arrays.pop(name, None)
+            np.savez(tmp_path / "old.npz", **arrays)
+            old = lavx.Explanation.load(tmp_path / "old.npz")
+            assert np.array_equal(old.overlay(), e.overlay()) and old.drawing.opacity.any()
+            assert old.result.is_exact == e.result.is_exact and old.drawing.note == e.drawing.note
+            np.savez(tmp_path / "other.npz", **{**arrays, "method": "mine"})
+            other = lavx.Explanation.load(tmp_path / "other.npz")
+            assert other.std_error is None and not other.result.is_exact
+            assert other.panel(tmp_path / "other.png").exists()
+
+    def test_figures_have_the_options_of_a_paper(self, explanations, tmp_path):
+        e = explanations[0]
+        for kind in ("png", "pdf", "svg"):
+            file = e.panel(tmp_path / f"e.{kind}", frames="hottest", n_frames=2, width_mm=85, title=False)
+            assert file.stat().st_size > 5000
+        with pytest.raises(
+            ValueError, match="there is no option colour of a picture; there are frames, n_frames,"
+        ):
+            e.panel(colour="red")
+
+    def test_explanations_stand_side_by_side_on_one_scale(self, explanations, tmp_path):
+        assert lavx.compare_panel(explanations, tmp_path / "c.pdf", width_mm=174, n_frames=4).exists()
+        one, own = (
+            np.asarray(lavx.compare_panel(explanations, one_scale=flag, title=False)) for flag in (True, False)
+        )
+        assert one.shape == own.shape and (one != own).any()
+        with pytest.raises(ValueError, match="give one label for each of the 2 explanations, got 1"):
+            lavx.compare_panel(explanations, labels=["a"])
+
+    def test_the_largest_attribution_of_all_ends_the_common_scale(self, explanations, monkeypatch):
+        seen = []
+        monkeypatch.setattr("lavx.drawing.comparison.draw_comparison", lambda path, rows, *rest: seen.extend(rows))
+        with pytest.raises(Exception, match="cannot identify image"):
+            lavx.compare_panel(explanations)
+        limits = {row.drawing.scale.limit for row in seen}
+        assert limits == {max(e.drawing.scale.limit for e in explanations)}
+        assert seen[0].label == f"rise on color_probabilities, score {explanations[0].score:.3f}"

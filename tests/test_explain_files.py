@@ -4,6 +4,7 @@ import sys
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_module
+from PIL import Image
 
 import lavx
 from lavx.datasets.shapes import Shapes
@@ -143,3 +144,45 @@ def test_a_function_whose_answers_are_unusable_ends_the_command_with_the_reason(
 def test_classes_without_names_have_numbers(configure, tmp_path, capsys):
     assert explain(configure("net.classes=null", "target=2")) == 0
     assert "explained: class 2" in capsys.readouterr().out
+
+
+class TestFigures:
+    def test_a_figure_is_drawn_also_of_what_was_explained_before(self, configure, tmp_path, capsys):
+        assert explain(configure()) == 0
+        assert not (results(tmp_path).parent / "figures").exists()
+        capsys.readouterr()
+        assert explain(configure("figure.format=pdf", "figure.n_frames=2", "figure.curves=true")) == 0
+        said = capsys.readouterr().out
+        (figure,) = (results(tmp_path).parent / "figures").iterdir()
+        assert figure.name == "0000.pdf" and figure.read_bytes().startswith(b"%PDF") and str(figure) in said
+
+    def test_methods_stand_side_by_side(self, configure, tmp_path):
+        options = "figure.format=png", "figure.compare=true", "figure.frames=[0,2]"
+        heights = []
+        for method in ("rise", "lime"):
+            config = configure(*options, f"method={method}")
+            assert explain_files(config, "kinetics400", "function", method) == 0
+            with Image.open(results(tmp_path, method).parent / "figures" / "0000.png") as picture:
+                heights.append(picture.size[1])
+        assert heights[1] > 1.2 * heights[0]
+
+    @pytest.mark.parametrize(
+        ("option", "message"),
+        [
+            ("figure.format=jpg", "figure.format must be png, pdf, svg or null, got 'jpg'"),
+            ("figure.compare=1", "figure.compare must be true or false, got 1"),
+            ("figure.frames=coldest", "figure: frames must be one of even, hottest, got 'coldest'"),
+            ("figure.width_mm=0", "figure: width_mm must be a number > 0, got 0"),
+            ("+figure.glow=1", "figure: .*unexpected keyword argument 'glow'"),
+        ],
+    )
+    def test_options_that_are_not_allowed_are_refused_before_anything_is_explained(
+        self, configure, tmp_path, option, message
+    ):
+        with pytest.raises(RequestError, match=message):
+            explain(configure(option))
+        assert not (tmp_path / "out").exists()
+
+    def test_what_has_no_room_is_refused(self, configure):
+        with pytest.raises(RequestError, match="figure: width_mm=20 leaves .* show fewer frames"):
+            explain(configure("figure.format=pdf", "figure.width_mm=20"))

@@ -166,7 +166,8 @@ def test_the_soft_mask_is_what_the_network_sees(clip, network, rng, removal):
 def test_a_cell_writes_them_and_the_crossed_games_where_asked_for(request_cell, tmp_path):  # noqa: F811
     run_cell(request_cell("n_videos=2"), *NAMES)
     table = pd.read_csv(folder(tmp_path) / "results.csv")
-    assert {"average_drop", "increase", "pointing_game", "iou", "energy_inside"} <= set(table.columns)
+    assert {"average_drop", "increase", "pointing_game", "iou", "energy_inside", "color_inside", "color_recall",
+            "tinted"} <= set(table.columns)  # fmt: skip
     assert "cross_deletion_auc" not in table and table.iou.between(0, 1).all()
     crossed = request_cell("n_videos=2", "name=crossed", "+method/removal@metric.cross_removal=black")
     run_cell(crossed, *NAMES)

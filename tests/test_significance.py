@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from lavx.methods.significance import FEWEST, significant
+from lavx import presets
+from lavx.explainer import MethodResult, estimated, play
+from lavx.game import FunctionGame
+from lavx.methods.regions import LabelRegions
+from lavx.methods.sampling import All, Budget
+from lavx.methods.selection import ShapleyKernel
+from lavx.methods.significance import FEWEST, noise_of_answers, significant
+from lavx.methods.summary import ShapleyRegression
+from lavx.methods.visualization import NOTHING, NOTHING_EXACT, SignificantRegions, voxels
 
 N = 400  # pictures of pure noise
 
@@ -107,3 +115,70 @@ def test_what_does_not_fit_is_refused(changes, message):
     arguments = {"attribution": np.zeros(3), "std_error": np.ones(3)} | changes
     with pytest.raises(ValueError, match=message):
         significant(**arguments)
+
+
+LAWS = {
+    "normal": lambda rng, n: rng.normal(0.5, 0.1, n),
+    "uniform": lambda rng, n: rng.random(n),
+    "softmax": lambda rng, n: np.exp(x := rng.normal(size=(n, 8)))[:, 0] / np.exp(x).sum(axis=1),
+}
+
+
+def picture(seed, law, selection, sampling, summary, n_regions=196):
+    """The default picture of a network that answers at random."""
+    rng = np.random.default_rng(seed)
+    game = FunctionGame(lambda kept: LAWS[law](rng, len(kept)), n_regions)
+    coalitions, scores = play(game, selection, sampling, summary, np.random.default_rng(seed + 10**6))
+    found = estimated(summary, coalitions, scores, game.full, game.empty)
+    regions = LabelRegions(np.arange(n_regions).reshape(1, 1, -1))
+    result = MethodResult(heatmap=voxels(regions, found["attribution"]), regions=regions, coalitions=coalitions,
+                          scores=scores, full=game.full, empty=game.empty, **found)  # fmt: skip
+    return SignificantRegions().draw(np.full((1, 1, n_regions, 3), 128, np.uint8), result.evidence())
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("method", ["rise", "lime", "kernel_shap", "loco", "univariate"])
+def test_of_random_answers_nearly_all_default_pictures_are_empty_and_say_so(method, law):
+    sampled = method in ("rise", "lime", "kernel_shap")
+    m = presets.method(method, **({"n_samples": 150} if sampled else {}))
+    n_regions = 64 if sampled else 196
+    drawn = [picture(seed, law, m.selection, m.sampling, m.summary, n_regions) for seed in range(60)]
+    empty = [d for d in drawn if not d.opacity.any()]
+    assert len(empty) >= 54  # 95 % of 60 are 57, three standard deviations below which are 52
+    assert {d.note for d in empty} == {NOTHING if sampled else NOTHING_EXACT}
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_of_random_answers_to_all_coalitions_of_few_regions_too(law):
+    parts = ShapleyKernel(), All(), ShapleyRegression()
+    drawn = [picture(seed, law, *parts, n_regions=8) for seed in range(100)]
+    assert sum(not d.opacity.any() for d in drawn) >= 90
+
+
+def test_effects_of_few_regions_are_found_among_all_coalitions():
+    effects = np.array([0.3, 0, 0, -0.2, 0, 0, 0, 0.1])
+    game = FunctionGame(lambda kept: kept @ effects + 0.2 * kept[:, 0] * kept[:, 7], 8)
+    coalitions, scores = play(game, ShapleyKernel(), All(), ShapleyRegression(), np.random.default_rng(0))
+    noise = noise_of_answers(coalitions.kept, scores)
+    attribution = ShapleyRegression()(coalitions, scores, game.full, game.empty)
+    assert noise > 0
+    assert np.flatnonzero(significant(attribution, None, noise=noise)).tolist() == [0, 3, 7]
+
+
+def test_the_noise_of_answers_is_that_of_shapley_values():
+    values, noises = [], []
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        game = FunctionGame(lambda kept, rng=rng: rng.normal(size=len(kept)), 6)
+        coalitions, scores = play(game, ShapleyKernel(), All(), ShapleyRegression(), rng)
+        values.append(ShapleyRegression()(coalitions, scores, game.full, game.empty))
+        noises.append(noise_of_answers(coalitions.kept, scores))
+    assert np.sqrt(np.mean(np.square(noises))) == pytest.approx(np.std(values), rel=0.1)
+
+
+def test_of_some_coalitions_nothing_is_known_so():
+    coalitions, scores = play(
+        FunctionGame(lambda kept: kept.mean(axis=1), 8), ShapleyKernel(), Budget(60), ShapleyRegression(),
+        np.random.default_rng(0),
+    )  # fmt: skip
+    assert noise_of_answers(coalitions.kept, scores) == 0

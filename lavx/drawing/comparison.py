@@ -23,6 +23,7 @@ from lavx.drawing.strips import (
     legend,
 )
 from lavx.drawing.style import INK, SOFT
+from lavx.methods.visualization import VISIBLE
 from lavx.types import Drawing
 
 _LABEL = 7.2  # room for a row's name, sizes of the font
@@ -71,40 +72,85 @@ def draw_comparison(
     """
     if not rows:
         raise ValueError("there is nothing to compare: give at least one explanation")
-    kind, em, font, first = kind_of(path), style.em, style.font_size, rows[0]
+    kind, em, first = kind_of(path), style.em, rows[0]
     shown = _shown(rows, style)
-    left, right = (_LABEL + 0.6) * em, max(_bar(row, style) for row in rows) + 1.6 * em
+    left, right = (_LABEL + 0.6) * em, max(bar_width(row.drawing.scale, style) for row in rows) + 1.6 * em
     aspect = first.frames.shape[2] / first.frames.shape[1]
     columns = Columns.fitting(len(shown[0]), aspect, style, left + right)
-    above = ["clip"] if all(_same(row.frames, first.frames) for row in rows) else []
-    lines = wrapped(title, 1.25 * font, columns.row + left, 3, "bold") if title and style.title else []
-    top = 0.6 * em + len(lines) * 1.25 * LINE * em + (0.6 * em if lines else 0) + 1.5 * em
-    pitch = columns.height + 0.8 * em
     width = style.width or left + columns.row + right
-    sheet = Sheet(width, top + (len(above) + len(rows)) * pitch + 2.2 * em, style.pixels)
-    for k, line in enumerate(lines):
-        sheet.text(0.4 * em, 0.6 * em + k * 1.25 * LINE * em, line, 1.25 * font, color=INK, weight="bold")
-    room = columns.width + columns.gap
-    for k, time in enumerate(first.times[shown[0]]):
-        words = stamp(time, first.times, first.unit, room >= 5 * em)
-        middle = left + k * room + columns.width / 2
-        sheet.text(middle, top - 0.5 * em, words, font, room=room, color=SOFT, ha="center", va="bottom")
-    if above:
+    lines = wrapped(title, 1.25 * style.font_size, width - 0.8 * em, 3, "bold") if style.title else []
+    below = wrapped(_legend(rows), style.font_size, width - 0.8 * em, 4)
+    top = (0.6 + len(lines) * 1.25 * LINE + (0.6 if lines else 0) + 1.5) * em
+    pitch = columns.height + 0.8 * em
+    with_clip = all(_same(row.frames, first.frames) for row in rows)
+    end = top + (with_clip + len(rows)) * pitch
+    sheet = Sheet(width, end + (0.4 + LINE * len(below)) * em, style.pixels)
+    _words(sheet, lines, 0.6 * em, 1.25 * style.font_size, INK, "bold")
+    _stamps(sheet, (left, top), columns, first, shown[0], style)
+    if with_clip:
         _label(sheet, "clip", top, columns.height, style)
         draw_strip(sheet, (left, top), columns, list(first.frames[shown[0]]))
     for k, (row, own) in enumerate(zip(rows, shown, strict=True)):
-        y = top + (len(above) + k) * pitch
-        _label(sheet, row.label, y, columns.height, style)
-        draw_explanation(sheet, (left, y), columns, row.drawing, own, row.ground_truth)
-        if row.drawing.scale is not None and (k == 0 or not one_scale):
-            both = any(_negative(r.drawing) for r in (rows if one_scale else [row]))
-            place = left + columns.row + 0.9 * em, y
-            draw_color_bar(sheet, place, columns.height, row.drawing.scale, style, both)
-        if row.drawing.opacity is not None and not row.drawing.opacity.any() and row.drawing.note:
-            _notice(sheet, row.drawing.note, left, y, columns, style)
-    words = max((legend(row.drawing, row.ground_truth) for row in rows), key=len)
-    sheet.text(left, sheet.height - 0.5 * em, words, font, room=width - left, color=SOFT, va="bottom")
+        place = left, top + (with_clip + k) * pitch
+        scaled = rows if one_scale and k == 0 else [] if one_scale else [row]
+        _draw_row(sheet, place, columns, row, own, scaled, style)
+    _words(sheet, below, end, style.font_size, SOFT, "normal")
     sheet.write(path, kind)
+
+
+def _words(sheet: Sheet, lines: Sequence[str], top: float, size: float, color: str, weight: str) -> None:
+    """Lines from the left edge of the sheet."""
+    for k, line in enumerate(lines):
+        sheet.text(0.4 * size / 72, top + k * LINE * size / 72, line, size, color=color, weight=weight)
+
+
+def _legend(rows: Sequence[Row]) -> str:
+    """What the lines of all rows mean."""
+    return max((legend(row.drawing, row.ground_truth) for row in rows), key=len)
+
+
+def _stamps(
+    sheet: Sheet, place: tuple[float, float], columns: Columns, row: Row, shown: NDArray[np.intp], style: Style
+) -> None:
+    """The times above the frames."""
+    room, em = columns.width + columns.gap, style.em
+    for k, time in enumerate(row.times[shown]):
+        words = stamp(time, row.times, row.unit, room >= 5 * em)
+        middle, top = place[0] + k * room + columns.width / 2, place[1] - 0.5 * em
+        sheet.text(middle, top, words, style.font_size, room=room, color=SOFT, ha="center", va="bottom")
+
+
+def _draw_row(
+    sheet: Sheet,
+    place: tuple[float, float],
+    columns: Columns,
+    row: Row,
+    shown: NDArray[np.intp],
+    scaled: Sequence[Row],
+    style: Style,
+) -> None:
+    """One explanation, and the color bar of the rows that it stands for."""
+    left, top = place
+    _label(sheet, row.label, top, columns.height, style)
+    draw_explanation(sheet, place, columns, row.drawing, shown, row.ground_truth)
+    if row.drawing.scale is not None and scaled:
+        both = any(_negative(other.drawing) for other in scaled)
+        bar = left + columns.row + 0.9 * style.em, top
+        draw_color_bar(sheet, bar, columns.height, row.drawing.scale, style, both)
+    notice = _why_nothing(row.drawing)
+    if notice:
+        _notice(sheet, notice, left, top, columns, style)
+
+
+def _why_nothing(drawing: Drawing) -> str:
+    """Why nothing is to be seen in a row; empty where something is."""
+    if drawing.opacity is None or float(drawing.opacity.max()) >= VISIBLE:
+        return ""
+    if not drawing.opacity.any():
+        return drawing.note
+    if drawing.values is None:
+        return ""
+    return f"nothing shows on this scale: the largest is {float(np.abs(drawing.values).max()):.2g}"
 
 
 def _shown(rows: Sequence[Row], style: Style) -> list[NDArray[np.intp]]:
@@ -126,10 +172,6 @@ def _same(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
 
 def _negative(drawing: Drawing) -> bool:
     return drawing.values is None or bool((drawing.values < 0).any())
-
-
-def _bar(row: Row, style: Style) -> float:
-    return bar_width(row.drawing.scale, style)
 
 
 def _label(sheet: Sheet, words: str, top: float, height: float, style: Style) -> None:

@@ -19,9 +19,11 @@ from skimage.segmentation import mark_boundaries
 from lavx.explainer import Explainer
 from lavx.files import whole
 from lavx.game import ScoredClip, Seeds
+from lavx.methods.outlines import with_lines
 from lavx.methods.regions import LabelRegions
 from lavx.methods.removal import Freeze, Reverse, Shuffle
 from lavx.methods.sampling import All, Budget
+from lavx.methods.visualization import drawn_by
 from lavx.types import Drawable, Regions, Removal, Sampling, Segmentation, Selection
 
 Row = tuple[str, Sequence[NDArray[np.uint8]]]
@@ -142,7 +144,7 @@ def method_rows(clip: ScoredClip, methods: Mapping[str, Explainer], shown: NDArr
         kept = torch.from_numpy(result.coalitions.kept[[result.n_samples // 2]]).to(clip.device)
         fill = method.removal.prepare(clip.tensor, regions, clip.seeds.torch("removal"))
         rows.append((f"{name}\na perturbed clip", list(_bytes(fill(regions.masks(kept)))[0][shown])))
-        overlay = method.visualization(clip.frames, result.heatmap)
+        overlay = with_lines(drawn_by(method.visualization, clip.frames, result.evidence()))
         words = f"{name}\nthe explanation\n{regions.n_regions} regions\n{result.n_samples} samples"
         rows.append((words, list(overlay[shown])))
     return rows

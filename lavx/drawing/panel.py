@@ -117,33 +117,27 @@ def draw_panel(
     title = _title(caption, notes, page) if style.title else []
     top = page.margin + sum(space for *_, space in title)
     top += 1.5 * style.em  # of the times above the frames
-    places = page.places(top, len(plots))
+    below = page.below(drawing, ground_truth)
+    bars = _Bars.of(drawing, heatmap) if per_frame is None else _Bars.per_frame(per_frame)
+    when = page.wrapped(bars.title(frames_per_region, len(times)))
+    places = page.places(top, len(below), len(when) if style.time else 0, len(plots))
     sheet = Sheet(page.width, places["end"], style.pixels)
     y = page.margin
     for words, size, color, weight, space in title:
         sheet.text(page.left, y, words, size, color=color, weight=weight)
         y += space
-    for k, time in enumerate(times[shown]):
-        middle = page.left + k * (page.columns.width + page.columns.gap) + page.columns.width / 2
-        room = page.columns.width + page.columns.gap
-        moment = stamp(time, times, unit, room >= 5 * style.em)
-        sheet.text(
-            middle, top - 0.5 * style.em, moment, style.font_size, room=room, color=SOFT, ha="center", va="bottom"
-        )
+    _stamps(sheet, page, top, times, shown, unit)
     _rows(sheet, page, places, frames, drawing, shown, ground_truth)
+    color, weight = (INK, "bold") if _empty(drawing) else (SOFT, "normal")
+    for k, line in enumerate(below):
+        y = places["legend"] + k * LINE * style.em
+        sheet.text(page.left, y, line, style.font_size, color=color, weight=weight)
     if style.time:
-        both = _Bars.of(drawing, heatmap) if per_frame is None else _Bars.per_frame(per_frame)
-        both.draw(sheet, page, places["time"], times, shown, unit, frames_per_region)
+        bars.draw(sheet, page, places["time"], times, shown, unit, when)
     for k, (name, curve) in enumerate(plots.items()):
         left, across = page.curve(k, len(plots))
-        _curve(
-            sheet,
-            (left, places["curves"], across, _CURVES * style.em),
-            style.font_size,
-            name,
-            curve,
-            caption.score,
-        )
+        box = left, places["curves"], across, _CURVES * style.em
+        _curve(sheet, box, style.font_size, name, curve, caption.score)
     sheet.write(path, kind)
 
 
@@ -183,15 +177,25 @@ class _Page:
         self.inner = max(row, _WIDTH) if style.width is None else row
         self.width = style.width or self.left + self.inner + right
 
-    def places(self, top: float, n_curves: int) -> dict[str, float]:
-        """The tops of the rows and plots, and the end of it all."""
+    def wrapped(self, words: str, weight: str = "normal") -> list[str]:
+        """Words in lines as long as the page allows."""
+        return wrapped(words, self.style.font_size, self.width - self.left - 0.4 * self.em, 3, weight)
+
+    def below(self, drawing: Drawing, truth: NDArray[np.bool_] | None) -> list[str]:
+        """What is said below the explanation: what its lines mean, or why there is nothing."""
+        if _empty(drawing):
+            return self.wrapped(drawing.note or "nothing is drawn", "bold")
+        return self.wrapped(legend(drawing, truth))
+
+    def places(self, top: float, n_legend: int, n_when: int, n_curves: int) -> dict[str, float]:
+        """The tops of the rows and plots, and the end of it all; by how many lines of words there are."""
         em, found = self.em, {"clip": top}
         found["explanation"] = top + self.columns.height + 0.9 * em
         y = found["explanation"] + self.columns.height
         found["legend"] = y + 0.6 * em
-        y += 2.2 * em
-        if self.style.time:
-            found["time"] = y + 2.3 * em
+        y += (0.9 + LINE * n_legend) * em
+        if n_when:
+            found["time"] = y + (1.1 + LINE * n_when) * em
             y = found["time"] + _HEAT * em + 3.4 * em
         if n_curves:
             found["curves"] = y + 2.8 * em
@@ -248,6 +252,19 @@ def _explained(caption: Caption, words: str, size: float, room: float) -> list[s
     return [first, fit(rest, size, room - measure(end, size, "bold"), "bold") + end]
 
 
+def _stamps(
+    sheet: Sheet, page: _Page, top: float, times: NDArray[np.float64], shown: NDArray[np.intp], unit: str
+) -> None:
+    """The times above the frames."""
+    room, em = page.columns.width + page.columns.gap, page.em
+    for k, time in enumerate(times[shown]):
+        words = stamp(time, times, unit, room >= 5 * em)
+        middle = page.left + k * room + page.columns.width / 2
+        sheet.text(
+            middle, top - 0.5 * em, words, page.style.font_size, room=room, color=SOFT, ha="center", va="bottom"
+        )
+
+
 def _rows(
     sheet: Sheet,
     page: _Page,
@@ -262,16 +279,16 @@ def _rows(
     draw_explanation(sheet, (page.left, places["explanation"]), columns, drawing, shown, truth)
     for name, words in (("clip", "clip"), ("explanation", "explanation")):
         middle = places[name] + columns.height / 2
-        sheet.text(page.left - 1.5 * em, middle, words, font, room=columns.height + 0.6 * em,
+        sheet.text(page.left - 1.5 * em, middle, words, font, room=columns.height + 3.2 * em,
                    color=SOFT, ha="center", upright=True)  # fmt: skip
     if drawing.scale is not None:
         both = drawing.values is None or bool((drawing.values < 0).any())
         place = page.left + columns.row + 1.1 * em, places["explanation"]
         draw_color_bar(sheet, place, columns.height, drawing.scale, page.style, both)
-    empty = drawing.opacity is not None and not drawing.opacity.any()
-    words = (drawing.note or "nothing is drawn") if empty else legend(drawing, truth)
-    color, weight = (INK, "bold") if empty else (SOFT, "normal")
-    sheet.text(page.left, places["legend"], words, font, room=page.inner, color=color, weight=weight)
+
+
+def _empty(drawing: Drawing) -> bool:
+    return drawing.opacity is not None and not drawing.opacity.any()
 
 
 @dataclass(frozen=True)
@@ -320,6 +337,13 @@ class _Bars:
             said = "mean positive and negative attribution of each frame"
         return _Bars(up, down, said, colors)
 
+    def title(self, frames_per_region: float | None, n_frames: int) -> str:
+        """What the bars are, and what they cannot tell."""
+        if frames_per_region is None:
+            return f"when: {self.said}"
+        spans = f"a region spans {frames_per_region:.1f} of {n_frames} frames in the mean"
+        return f"when, nearly flat by construction: {spans}"
+
     def draw(
         self,
         sheet: Sheet,
@@ -328,7 +352,7 @@ class _Bars:
         times: NDArray[np.float64],
         shown: NDArray[np.intp],
         unit: str,
-        frames_per_region: float | None,
+        title: list[str],
     ) -> None:
         """Draw a bar for each frame; those of the frames above in full color."""
         ends, around = self.up + self.down, 0.0 if self.error is None else self.error
@@ -351,11 +375,7 @@ class _Bars:
                        color=SOFT, ha="center", va="center")  # fmt: skip
         spaced = _spaced(shown, times, unit, box[2] / n, page.style)
         plot.axes(spaced, ticks(low, high, 3) if high > low else [], grid=False)
-        said = f"when: {self.said}"
-        if frames_per_region is not None:
-            spans = f"a region spans {frames_per_region:.1f} of {n} frames in the mean"
-            said = f"when, nearly flat by construction: {spans}"
-        plot.label(said, "time in the video (s)" if unit == "s" else "frame of the clip")
+        plot.label(title, "time in the video (s)" if unit == "s" else "frame of the clip")
 
 
 def _signed(values: NDArray[np.floating], both: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -388,7 +408,7 @@ def _curve(
     plot.curve(100 * fractions, scores, color)
     plot.level(score)
     verb = {"deletion": "removed", "insertion": "inserted"}.get(name, "changed")
-    plot.label("", f"voxels {verb}, most important first (%)" if wide else f"voxels {verb} (%)", "score")
+    plot.label([], f"voxels {verb}, most important first (%)" if wide else f"voxels {verb} (%)", "score")
     em = font / 72
     sheet.text(box[0], box[1] - 0.5 * em, name, 1.25 * font, color=INK, va="bottom")
     direction = f" ({_BETTER[name]})" if name in _BETTER and wide else ""

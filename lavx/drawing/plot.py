@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-from lavx.drawing.sheet import Sheet, measure
+from lavx.drawing.sheet import LINE, Sheet, measure
 from lavx.drawing.style import EDGE, INK, SOFT
 
 GRID = "#dddddd"
@@ -61,11 +61,12 @@ class Plot:
             self.sheet.text(left - 0.5 * em, y, words, self.font, color=SOFT, ha="right", va="center")
         self.sheet.line([(left, top), (left, bottom), (left + width, bottom)], EDGE)
 
-    def label(self, title: str, below: str, beside: str = "", beside_at: float = 3.6) -> None:
-        """The title above, what x is below, and what y is beside, so many sizes of the font from the axis."""
+    def label(self, title: Sequence[str], below: str, beside: str = "", beside_at: float = 3.6) -> None:
+        """The title's lines above, what x is below, and what y is beside, so many letters from the axis."""
         left, top, width, height = self.box
         em = self.font / 72
-        self.sheet.text(left, top - 0.5 * em, title, self.font, room=width, color=SOFT, va="bottom")
+        for k, line in enumerate(reversed(title)):
+            self.sheet.text(left, top - (0.5 + k * LINE) * em, line, self.font, color=SOFT, va="bottom")
         self.sheet.text(left + width / 2, top + height + 1.75 * em, below, self.font, color=SOFT, ha="center")
         if beside:
             x = left - beside_at * em

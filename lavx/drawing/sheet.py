@@ -93,10 +93,10 @@ class Sheet:
         def draw(renderer: Any, dots: float) -> None:
             gc = renderer.new_gc()
             gc.set_foreground(to_rgb(color))
-            gc.set_linewidth(renderer.points_to_pixels(width))
+            gc.set_linewidth(width)
             gc.set_joinstyle("round")
             if dashes is not None:
-                gc.set_dashes(0, [renderer.points_to_pixels(d) for d in dashes])
+                gc.set_dashes(0, list(dashes))
             renderer.draw_path(gc, Outline(points), self._placing(dots), None)
             gc.restore()
 

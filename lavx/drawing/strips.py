@@ -179,13 +179,17 @@ def draw_explanation(
 
 def legend(drawing: Drawing, truth: NDArray[np.bool_] | None) -> str:
     """What the lines of a drawing mean; empty where there are none."""
+    scale: Scale | None = drawing.scale
+    named = scale is not None and scale.colormap.name == "mint_magenta"
     words = []
     if drawing.outlined is not None and (drawing.outlined > 0).any():
-        words.append("solid line: for the class")
+        words.append("pink, solid line: for the class" if named else "solid line: for the class")
     if drawing.outlined is not None and (drawing.outlined < 0).any():
-        words.append("dashed: against it")
+        words.append("green, dashed: against it" if named else "dashed: against it")
     if truth is not None and truth.any():
         words.append("yellow and black: ground truth")
+    if scale is not None and scale.threshold is not None and scale.limit and scale.threshold < scale.limit:
+        words.append("mark on the scale: the least that is drawn")
     return "   \N{MIDDLE DOT}   ".join(words)
 
 
@@ -213,21 +217,27 @@ def draw_color_bar(
     bar = np.rint(255 * np.repeat(colors[:, None], wide, axis=1)).astype(np.uint8)
     bar[[0, -1]] = bar[:, [0, -1]] = 170
     sheet.image(x, top, bar)
-    left, size = x + 1.6 * em, style.font_size
-    ends = ((scale.words[1], scale.high, "+"), (scale.words[0], low, _MINUS))
-    for at_top, (words, level, sign) in zip((True, False), ends, strict=True):
-        lines = wrapped(words, size, 6.5 * em, 2)
-        if scale.limit is not None:
-            number = f"{sign}{scale.limit:.2g}"
-            lines = ([number, *lines] if at_top else [*lines, number]) if level else ["no effect"]
-        room = len(lines) * LINE * em
-        start = top if at_top else top + height - room + (LINE - ASCENT) / 2 * em
+    above, below = _ends(scale, low, style)
+    if (len(above) + len(below)) * LINE * em > height:  # no room for words: the legend has them
+        above, below = above[:1], below[-1:]
+    start = top + height - len(below) * LINE * em + (LINE - ASCENT) / 2 * em
+    for lines, first in ((above, top), (below, start)):
         for k, line in enumerate(lines):
-            sheet.text(left, start + k * LINE * em, line, size, color=SOFT)
+            sheet.text(x + 1.6 * em, first + k * LINE * em, line, style.font_size, color=SOFT)
     if scale.limit is not None and scale.threshold is not None and scale.threshold < scale.limit:
         for level in (scale.threshold / scale.limit, *((-scale.threshold / scale.limit,) if both else ())):
             y = top + height * (scale.high - level) / (scale.high - low)
             sheet.line([(x - 0.25 * em, y), (x + 1.35 * em, y)], INK, 0.8)
+
+
+def _ends(scale: Scale, low: float, style: Style) -> tuple[list[str], list[str]]:
+    """The lines beside the top and the bottom of a color bar: outermost the number, where there is one."""
+    above, below = (wrapped(words, style.font_size, 6.5 * style.em, 2) for words in reversed(scale.words))
+    if scale.limit is None:
+        return above, below
+    if low == 0:
+        return [f"+{scale.limit:.2g}", *above], ["no effect"]
+    return [f"+{scale.limit:.2g}", *above], [*below, f"{_MINUS}{scale.limit:.2g}"]
 
 
 def bar_width(scale: Scale | None, style: Style) -> float:

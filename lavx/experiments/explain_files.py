@@ -12,6 +12,7 @@ from lavx.experiments.class_map import ClassMap
 from lavx.experiments.compose import build, build_network, class_names, videos_of
 from lavx.experiments.explain_video import Outcome, VideoExplainer, check_target
 from lavx.experiments.names import cell_part
+from lavx.experiments.paper_figures import draw_figures, figure_style
 from lavx.experiments.record import VideoRecord
 from lavx.experiments.run import Cell, Request, claimed_by, noted, run_identity
 from lavx.experiments.run_folder import RunFolder
@@ -40,6 +41,7 @@ def explain_files(
         RequestError: if the request is invalid.
     """
     check_whole(config, "seed", 0)
+    figure_style(config.get("figure") or {})
     if config.target == "label":
         raise RequestError("target=label: nobody says what these videos show. Give predicted, a class or an index")
     if config.target != "predicted":  # another class of the same video is another result, not another run
@@ -112,6 +114,9 @@ class FilesCell(Cell):
         if len(self.asked.videos) > 1:
             print(f"{len(self.asked.videos) - failed} of {len(self.asked.videos)} videos explained")
         folder.write_table()
+        options = self.asked.config.get("figure") or {}
+        for file in draw_figures(folder, [video.id for video in self.asked.videos], options):
+            print(f"Figure: {visible(str(file.resolve()))}")
         print(f"Results: {folder.path.resolve()}")
         return 1 if failed else 0
 

@@ -61,6 +61,7 @@ _NOT_PART_OF_A_RUN = (
     "windows",
     "trusted_modules",
     "check_noise",
+    "figure",
 )
 _LONG = 60  # seconds; what is expected to take longer is announced
 

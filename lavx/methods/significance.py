@@ -65,6 +65,28 @@ def significant(
     return _discoveries(p_values, rate)
 
 
+def noise_of_answers(kept: NDArray[np.bool_], scores: NDArray[np.floating]) -> float:
+    """Standard deviation of a Shapley value where the answers to all coalitions are random numbers.
+
+    Few exact attributions cannot tell by each other what no effect looks like, but where all coalitions of the
+    regions were scored, their scores can: what of them no sum of effects of regions explains is taken for noise.
+    Where regions work together, that is too much, and fewer are marked. 0 where not all coalitions were scored.
+
+    Args:
+        kept: bool (S, R), the coalitions.
+        scores: (S,).
+    """
+    n_samples, n_regions = kept.shape
+    if n_regions >= FEWEST or n_samples < max(2**n_regions - 2, n_regions + 2):
+        return 0.0
+    design = np.column_stack([np.ones(n_samples), kept])
+    rest = scores - design @ np.linalg.lstsq(design, scores, rcond=None)[0]
+    variance = float(rest @ rest) / (n_samples - n_regions - 1)
+    # A Shapley value adds and subtracts a score for each coalition of the others, weight 1 / (R C(R-1, its size)).
+    shares = sum(1 / math.comb(n_regions - 1, s) for s in range(n_regions)) * 2 / n_regions**2
+    return math.sqrt(variance * shares)
+
+
 def _against(distance: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.float64]:
     """Two-sided p-values of normal deviates; where both are 0 there is no effect."""
     z = np.divide(np.abs(distance), scale, out=np.zeros_like(distance), where=scale > 0)

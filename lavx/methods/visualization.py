@@ -41,8 +41,8 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 _DARK = 0.25  # brightness of what `highlight` puts in the shade
 
 # Straight lines through CIELAB, so that equal steps look equal; the two sides part in the middle.
-_MINT = ("#44eeb6", "#6cefbe", "#8aefc5", "#a3efcd", "#b9eed4")
-_MAGENTA = ("#fbb0de", "#fca4db", "#fd98d8", "#ff8bd5", "#ff7ed2", "#ff6fcf", "#ff5fcc", "#ff4dc9", "#ff36c6")
+_MINT = ("#44eeb6", "#63efbb", "#7aefc1", "#8ef0c6", "#a0f0cb")
+_MAGENTA = ("#ff88d3", "#ff7fd0", "#fe76ce", "#fe6dcc", "#fd63c9", "#fc58c7", "#fc4cc5", "#fb3ec2", "#fa2dc0")
 _MINT_MAGENTA = [
     *zip(np.linspace(0, 0.5, 5), _MINT, strict=True),
     *zip(np.linspace(0.5, 1, 9), _MAGENTA, strict=True),
@@ -185,8 +185,12 @@ def _found(evidence: Evidence, marked: NDArray[np.bool_]) -> str:
     """How the regions were found where it was not by their standard errors."""
     if evidence.std_error is not None:
         return ""
-    how = "exact" if evidence.is_exact else "sampling error unknown"
-    return f"{np.count_nonzero(marked)} of {len(marked)} regions stand out ({how})"
+    found = f"{np.count_nonzero(marked)} of {len(marked)} regions stand out"
+    if not evidence.is_exact:
+        return f"{found} (sampling error unknown)"
+    assert evidence.attribution is not None
+    largest = float(np.abs(np.asarray(evidence.attribution)[marked] - evidence.neutral).max())
+    return f"{found} (exact), the largest by a score of {largest:.2g}"
 
 
 def voxels(regions: Regions, values: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -565,7 +569,7 @@ def _colored(
 ) -> Frames:
     """Frames under colors; `position` in [0, 1] along the colormap. Frame by frame, to spare memory.
 
-    With `gray`, the frame loses its own color where it gets another, in half of full opacity all of it.
+    With `gray`, the frame loses its own color where it gets another, half again as fast.
     """
     table = (255 * _colormap(colormap)(np.linspace(0, 1, 256))[:, :3]).astype(np.float32)
     drawn = frames.copy()
@@ -575,7 +579,7 @@ def _colored(
             continue
         under, share = frame[some].astype(np.float32), weight[some][:, None].astype(np.float32)
         if gray:
-            under += np.minimum(4 * share, 1) * ((under @ _LUMA)[:, None] - under)
+            under += np.minimum(1.5 * share, 1) * ((under @ _LUMA)[:, None] - under)
         color = table[np.rint(255 * where[some]).astype(np.intp)]
         out[some] = np.rint(under + share * (color - under))
     return drawn
