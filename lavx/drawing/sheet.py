@@ -141,9 +141,9 @@ class Sheet:
         if kind == "png":
             canvas = FigureCanvasAgg(figure)
             canvas.draw()
-            pixels = np.asarray(canvas.buffer_rgba())[..., :3]
-            # Level 6 would take as long as all else together, for a file a tenth smaller.
-            Image.fromarray(pixels).save(place, format="png", compress_level=2)
+            picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+            # Run lengths (zlib's strategy 3): as small as level 6, which would take as long as all else together.
+            picture.save(place, format="png", compress_level=1, compress_type=3)
             return
         module = __import__(f"matplotlib.backends.backend_{kind}", fromlist=["FigureCanvas"])
         # Letters as letters (Type 42), as journals want them, and no names drawn at random.
