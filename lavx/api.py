@@ -610,7 +610,7 @@ def _with_errors(result: MethodResult, method: str) -> MethodResult:
     elif not isinstance(preset.selection, Bernoulli):
         return result
     try:
-        found = estimated(preset.summary, rows, result.scores, result.full, result.empty)
+        found = estimated(preset.summary, rows, result.scores, result.full, result.empty, result.regions)
     except ValueError:  # rows that another method drew
         return result
     if not np.allclose(found["attribution"], result.attribution, rtol=1e-6, atol=1e-9):
