@@ -29,6 +29,7 @@ from torch import Tensor
 from lavx.outputs import (
     NetworkError,
     ScoreError,
+    TargetError,
     check_classes,
     check_outputs,
     class_index,
@@ -239,7 +240,7 @@ class ScoredClip:
         ScoreError: if the classifier's outputs for the clip are unusable.
         NetworkError: if it does not answer one row a clip, with an output for each class name, of the kind that it
             is said to answer; or if it is not said and cannot be found out.
-        ValueError: if the target is none of the classes.
+        TargetError: if the target is none of the classes.
     """
 
     def __init__(
@@ -366,7 +367,7 @@ class ScoredClip:
         if target is not None:
             return class_index(target, self.classes, n_classes)
         if self.kind == "regression" and n_classes > 1:
-            raise ValueError(f"a regression with {n_classes} outputs needs a target, 0 to {n_classes - 1}")
+            raise TargetError(f"a regression with {n_classes} outputs needs a target, 0 to {n_classes - 1}")
         return int(self.outputs.argmax())
 
     def _forward(self, clips: Tensor) -> Tensor:

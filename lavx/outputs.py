@@ -31,6 +31,10 @@ class NetworkError(ScoreError):
     """The network answers what it must not to any clip, or what it answers is not known."""
 
 
+class TargetError(ValueError):
+    """The class that is to be explained is none of the network's."""
+
+
 def check_outputs(outputs: Tensor, n_clips: int, n_classes: int | None) -> Tensor:
     """The outputs, if they are one row a clip, in memory that the network will not use again.
 
@@ -176,12 +180,12 @@ def class_index(target: int | str, classes: Sequence[str] | None, n_classes: int
         also: what else is allowed where the target comes from, for the message.
 
     Raises:
-        ValueError: if there is no such class, listing those there are.
+        TargetError: if there is no such class, listing those there are.
     """
     if classes is not None and target in classes:
         places = [index for index, name in enumerate(classes) if name == target]
         if len(places) > 1:
-            raise ValueError(
+            raise TargetError(
                 f"target={target} is the name of several classes, {places}: give one of these indices"
             )
         return places[0]
@@ -190,7 +194,7 @@ def class_index(target: int | str, classes: Sequence[str] | None, n_classes: int
         return int(number)
     names = ", ".join((classes or ())[:8]) + (", ..." if classes is not None and len(classes) > 8 else "")
     allowed = ", ".join([*also, f"a class ({names})" if names else "a class"])
-    raise ValueError(f"target={target} is neither {allowed} nor an index from 0 to {n_classes - 1}")
+    raise TargetError(f"target={target} is neither {allowed} nor an index from 0 to {n_classes - 1}")
 
 
 def check_classes(classes: Sequence[str] | None, n_classes: int) -> None:

@@ -135,9 +135,16 @@ def test_an_invalid_request_is_refused(configure, override, message):
         explain(configure(override))
 
 
+def test_a_class_that_a_network_without_names_does_not_have_is_refused_at_its_first_answer(configure, tmp_path):
+    with pytest.raises(RequestError, match="net=function: target=3 is neither a class nor an index from 0 to 2"):
+        explain(configure("net.classes=null", "target=3", f"video={tmp_path}/cache"))
+    assert not list((tmp_path / "out").rglob("metrics.json"))
+    assert explain(configure("net.classes=null", "target=2")) == 0
+
+
 def test_a_function_whose_answers_are_unusable_ends_the_command_with_the_reason(configure, tmp_path):
     (tmp_path / "broken.py").write_text("def one_row(clips):\n    return [[0.5, 0.2, 0.3]]\n")
-    with pytest.raises(RequestError, match=r"net=function: broken:one_row answered \(1, 3\) for 31 clips"):
+    with pytest.raises(RequestError, match=r"net=function: broken:one_row answered \(1, 3\) for 2 clips"):
         explain(configure("net.function=broken:one_row"))
 
 

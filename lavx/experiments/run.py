@@ -35,7 +35,7 @@ from lavx.experiments.variation import Variation
 from lavx.experiments.videos import check_unchanged, chosen_videos
 from lavx.explainer import Control, Explainer
 from lavx.files import FINISHED_STAY, why_not_writable, writing_to
-from lavx.game import BatchSizes, NetworkError, ScoredClip, ScoreError
+from lavx.game import BatchSizes, NetworkError, ScoredClip, ScoreError, TargetError
 from lavx.metrics.insertion_deletion import InsertionDeletion
 from lavx.text import visible
 from lavx.types import Network
@@ -267,7 +267,7 @@ class Cell:
         """Explain one video, or record why that is impossible; returns a line for the terminal."""
         try:
             return self._explain(video, progress)
-        except NetworkError as error:
+        except (NetworkError, TargetError) as error:
             if not self._explained:  # nor will any other video be
                 self.asked.folder.release()
                 raise RequestError(f"net={self.asked.names[1]}: {error}") from error

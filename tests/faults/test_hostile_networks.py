@@ -54,8 +54,10 @@ def test_a_network_that_ends_the_process(lavx, tmp_path, tally):
     done = lavx.run(*with_network("exits"), folder=tmp_path, hook=NO_PICTURES)
     tally.faults += 1
     tally.tracebacks += done.tracebacks
-    assert done.status != 0 and not explanations(cell(tmp_path))
-    assert json.loads((cell(tmp_path) / "status.json").read_text())["state"] == "stopped" and tally.clean()
+    tally.wrong += done.status != 1 or len(explanations(cell(tmp_path)))
+    errors = [str(video["error"]) for video in numbers(cell(tmp_path)).values()]
+    assert len(errors) == 2 and all("the network ended Python" in error for error in errors)
+    assert json.loads((cell(tmp_path) / "status.json").read_text())["state"] == "failed" and tally.clean()
 
 
 def test_probabilities_are_not_taken_for_logits(lavx, tmp_path, tally):
