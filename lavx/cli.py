@@ -26,6 +26,8 @@ COMMANDS = {
     "report": "make tables, figures, the checked claims and a page from the results",
 }
 
+_ACTIONS = {"rate": ("export", "power", "--demo")}  # of a command that does several things
+
 HELP = """lavx: local agnostic video explanations. Why did the network say that?
 
 Usage: lavx <command> [options and overrides]
@@ -55,6 +57,12 @@ def arguments_for_hydra(arguments: Sequence[str]) -> list[str]:
         if key == "name" and "${" not in value and _LEAVES.search(value):
             checked_name(value.strip("'\""))
     return [_quoted(argument) for argument in arguments]
+
+
+def _spelled_out(word: str, arguments: Sequence[str]) -> list[str]:
+    """Arguments in which what a command is to do is an override too: `export` is `action=export`."""
+    actions = _ACTIONS.get(word, ())
+    return [f"action={each.removeprefix('--')}" if each in actions else each for each in arguments]
 
 
 def _quoted(argument: str) -> str:
@@ -99,7 +107,7 @@ def _run(word: str, arguments: list[str]) -> int:
 
     try:
         with stopping.listening(), composing.in_one_line():
-            sys.argv = [f"lavx {word}", *composing.readable(arguments_for_hydra(arguments))]
+            sys.argv = [f"lavx {word}", *composing.readable(arguments_for_hydra(_spelled_out(word, arguments)))]
             importlib.import_module(f"lavx.commands.{word}").main()
             stopping.check()
     except RequestError as error:

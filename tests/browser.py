@@ -30,8 +30,8 @@ def _program() -> str:
 
 
 @contextmanager
-def opened(file: Path, width: int, height: int = 1200) -> Iterator[tuple[Any, list[str], list[str]]]:
-    """A file in a browser of its own.
+def opened(file: Path | str, width: int, height: int = 1200) -> Iterator[tuple[Any, list[str], list[str]]]:
+    """A file, or an address, in a browser of its own.
 
     Yields:
         Playwright's page, the addresses that were asked for, and what the console complains of.
@@ -50,7 +50,7 @@ def opened(file: Path, width: int, height: int = 1200) -> Iterator[tuple[Any, li
             page.on(
                 "console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None
             )
-            page.goto(file.resolve().as_uri())
+            page.goto(file if isinstance(file, str) else file.resolve().as_uri())
             yield page, requests, complaints
         finally:
             browser.close()

@@ -255,6 +255,21 @@ def test_intervals_cover_and_false_alarms_are_rare(rng, raters, videos, of_rater
     assert (p < 0.05).mean() < (0.085 if worst else 0.057)
 
 
+def test_who_has_hardly_begun_changes_hardly_anything(rng):
+    """Raters who left after two videos have means of their own that are worth little."""
+    covered, widths = 0, []
+    for values in simulated(rng, 400, 5, 20, 0.4):
+        cells = cells_of(values)
+        started = cells[(cells.rater < "r3") | cells.video.isin(["v0", "v1"])]
+        assert len(started) == 64
+        found = analysis.crossed(started)
+        whole = analysis.crossed(cells[cells.rater < "r3"])
+        covered += found.low < 0.4 < found.high
+        widths.append((found.high - found.low) / (whole.high - whole.low))
+        assert found.mean == pytest.approx(started.value.mean())
+    assert covered / 400 > 0.93 and 0.8 < np.median(widths) < 1.2
+
+
 def test_a_paired_difference_is_near_that_of_a_mixed_model(rng):
     """Crossed random effects, fitted by statsmodels, on the differences of two methods."""
     mixed = pytest.importorskip("statsmodels.regression.mixed_linear_model")

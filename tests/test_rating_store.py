@@ -321,7 +321,7 @@ def test_only_videos_of_every_method_are_rated_and_the_others_named(run):
         subprocess.run(["rm", "-r", place], check=True)
     items, notes = find_items(run)
     assert {item.video_id for item in items} == {"one-00"} and len(items) == 2
-    assert notes == ["one / tpn: 1 videos (one-01) are left out, which lime did not explain."]
+    assert notes == ["one / tpn: 1 of the videos (one-01) are left out, which lime did not explain."]
 
 
 def test_controls_are_not_rated_unless_asked_for(run, tmp_path):

@@ -72,7 +72,7 @@ def test_the_report_holds_every_table_and_figure_in_every_form(made):
     drawn = {p.stem for p in (made.folder / "figures").glob("*.png")}
     assert drawn == {p.stem for p in (made.folder / "figures").glob("*.pdf")}
     assert {"auc_one", "auc_two", "timings_one", "minimal_masks_deletion_two", "ranks_deletion_auc",
-            "ranks_rating", "further_metrics_one", "user_scores_one", "user_scores_by_method",
+            "ranks_rating", "further_metrics_one", "user_scores_by_method",
             "user_scores_by_network", "panel_one_tpn_one-00"} <= drawn  # fmt: skip
     assert [p.name for p in made.study.folder.glob(".report*")] == [".report.lock"]
 

@@ -33,7 +33,7 @@ _SETTINGS = (
 
 
 @hydra.main(version_base="1.3", config_path="pkg://lavx.conf", config_name="rate")
-def _main(config: DictConfig) -> int:
+def main(config: DictConfig) -> int:
     """Do what Hydra composed; returns the exit status."""
 
     def job() -> int:
@@ -42,15 +42,6 @@ def _main(config: DictConfig) -> int:
         return rate(settings(config))
 
     return guarded(job)
-
-
-def main() -> None:
-    """Serve, or what the first word says: `export`, `power` or `--demo`."""
-    words = [*ACTIONS, "--demo"]
-    given = [argument for argument in sys.argv[1:] if argument in words]
-    rest = [argument for argument in sys.argv[1:] if argument not in words]
-    sys.argv = [sys.argv[0], *rest, *(f"action={word.removeprefix('--')}" for word in given)]
-    _main()
 
 
 def rate(config: Settings) -> int:

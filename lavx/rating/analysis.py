@@ -2,9 +2,9 @@
 
 Raters and videos are both drawn from larger populations, so that a difference of two methods has to hold over
 both: its standard error adds up what raters and what videos contribute (min F' of Clark 1973, The
-language-as-fixed-effect fallacy). In simulations, intervals of nominal 95 % cover 95 to 99 %; 92 % with two
-raters, and
-93 % with three of whom each has tastes of their own and sixty videos that do not differ.
+language-as-fixed-effect fallacy; raters and videos count by how many scores they have). In simulations,
+intervals of nominal 95 % cover 95 to 99 %; 92 % with two raters, and 93 % with three of whom each has tastes of
+their own and sixty videos that do not differ.
 """
 
 from __future__ import annotations
@@ -233,35 +233,59 @@ class Difference:
 def crossed(cells: pd.DataFrame) -> Difference:
     """The mean of differences (columns rater, video, value), with rater and video as random effects.
 
+    Of a (rater, video) with several values, on several networks, their mean counts.
+
     With a single rater, only videos are: it says nothing of other raters.
     """
     values = cells.groupby(["rater", "video"]).value.mean()
-    by_rater = values.groupby("rater").mean().to_numpy()
-    by_video = values.groupby("video").mean().to_numpy()
-    mean, low, high, p = _min_f(float(values.mean()), by_rater[None], by_video[None])
-    return Difference(float(mean), float(low[0]), float(high[0]), float(p[0]), len(by_rater), len(by_video))
+    means, weights = [], []
+    for name in ("rater", "video"):
+        groups = values.groupby(name)
+        means.append(groups.mean().to_numpy()[None])
+        weights.append(groups.size().to_numpy() / len(values))
+    mean, low, high, p = _min_f(np.array([values.mean()]), *means, *weights)
+    return Difference(float(mean[0]), float(low[0]), float(high[0]), float(p[0]), *map(len, weights))
+
+
+_Numbers = NDArray[np.float64]
 
 
 def _min_f(
-    mean: float | NDArray[np.float64], by_rater: NDArray[np.float64], by_video: NDArray[np.float64]
-) -> tuple[float | NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    mean: _Numbers,
+    by_rater: _Numbers,
+    by_video: _Numbers,
+    of_raters: _Numbers | None = None,
+    of_videos: _Numbers | None = None,
+) -> tuple[_Numbers, _Numbers, _Numbers, _Numbers]:
     """Mean, interval and p of several studies, from the means of raters (S, R) and of videos (S, V).
+
+    Raters and videos count as much as they have of all scores, shares (R,) and (V,); equally where None.
 
     Source: Clark 1973, min F' = F1 F2 / (F1 + F2) with its degrees of freedom, as a t statistic.
     """
-    n_raters, n_videos = by_rater.shape[1], by_video.shape[1]
-    nothing = np.full(len(by_rater), math.nan)
-    if n_videos < 2:
+    if by_video.shape[1] < 2:
+        nothing = np.full(len(by_rater), math.nan)
         return mean, nothing, nothing, nothing
-    of_raters = by_rater.var(axis=1, ddof=1) / n_raters if n_raters > 1 else np.zeros(len(by_rater))
-    of_videos = by_video.var(axis=1, ddof=1) / n_videos
-    variance = of_raters + of_videos
-    parts = of_raters**2 / max(n_raters - 1, 1) + of_videos**2 / (n_videos - 1)
+    raters, raters_freedom = _spread_of_mean(by_rater, of_raters)
+    videos, videos_freedom = _spread_of_mean(by_video, of_videos)
+    variance = raters + videos
+    parts = raters**2 / raters_freedom + videos**2 / videos_freedom
     with np.errstate(divide="ignore", invalid="ignore"):
-        freedom = np.where(variance > 0, variance**2 / parts, n_videos - 1)
+        freedom = np.where(variance > 0, variance**2 / parts, videos_freedom)
         t = np.where(variance > 0, np.abs(mean) / np.sqrt(variance), np.where(mean == 0, 0, np.inf))
     half = stats.t.ppf((1 + LEVEL) / 2, freedom) * np.sqrt(variance)
     return mean, mean - half, mean + half, 2 * stats.t.sf(t, freedom)
+
+
+def _spread_of_mean(means: _Numbers, shares: _Numbers | None) -> tuple[_Numbers, float]:
+    """Variance of the mean of groups (S, G), and its degrees of freedom; of one group, 0 and 1."""
+    n = means.shape[1]
+    if n == 1:
+        return np.zeros(len(means)), 1.0
+    weights = np.full(n, 1 / n) if shares is None else shares
+    center = means @ weights
+    variance = ((weights * (means - center[:, None])) ** 2).sum(axis=1) * n / (n - 1)
+    return variance, max(1 / float((weights**2).sum()) - 1, 0.5)
 
 
 def differences(ratings: Ratings, raters: Collection[str], methods: Sequence[str]) -> pd.DataFrame:
@@ -328,7 +352,7 @@ def method_means(ratings: Ratings, raters: Collection[str]) -> pd.DataFrame:
     rows = []
     for method, own in scores.groupby("method"):
         d = crossed(own)
-        rows.append((method, float(own.score.mean()), d.low, d.high, len(own)))
+        rows.append((method, d.mean, d.low, d.high, len(own)))
     return pd.DataFrame(rows, columns=["method", "mean", "low", "high", "n"])
 
 

@@ -19,10 +19,10 @@ from lavx.experiments.record import EXPLANATION
 from lavx.experiments.record_index import RecordIndex, Summary
 from lavx.experiments.status import cell_files
 from lavx.experiments.variation import Variation, method_key
+from lavx.explainer import CONTROLS
 from lavx.text import visible
 
 RATED, ATTENTION = "rated", "attention"
-CONTROLS = ("random", "center")
 _SHOWN = 3  # names in a message
 
 Group = tuple[str, str, str]
@@ -141,8 +141,8 @@ def _left_out(found: dict[Group, dict[str, Path]], methods: Sequence[str]) -> li
         if absent:
             lacking[(*group[:2], *absent)].append(group[2])
     return [
-        f"{dataset} / {net}: {len(videos)} videos ({_some(videos)}) are left out, which {', '.join(absent)} "
-        "did not explain."
+        f"{dataset} / {net}: {len(videos)} of the videos ({_some(videos)}) are left out, which "
+        f"{', '.join(absent)} did not explain."
         for (dataset, net, *absent), videos in lacking.items()
     ]
 

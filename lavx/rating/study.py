@@ -59,7 +59,7 @@ class Study:
             f"{len(names)} {word}{'s' * (len(names) > 1)} ({', '.join(names)})"
             for names, word in zip(parts, ("dataset", "network", "method"), strict=True)
         )
-        return f"{len(items)} explanations of {n_videos} videos: {counted}"
+        return f"{len(items)} explanations of {n_videos} video{'s' * (n_videos > 1)}: {counted}"
 
 
 def study_file(run: Path) -> Path:

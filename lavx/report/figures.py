@@ -17,14 +17,13 @@ from lavx.experiments.names import folder_name
 from lavx.report.panels import Panels
 from lavx.report.plots import DPI, GRID, color, cut, heading, new_figure, save
 from lavx.report.statistics import estimate
-from lavx.report.study import RATING, Metric, Study, is_control, method_of, ordered
+from lavx.report.study import Metric, Study, is_control, method_of, ordered
 from lavx.report.tables import (
     PARTS,
     Ranking,
     masked,
     masked_curves,
     method_title,
-    rated,
     scope_title,
     scopes,
     timed,
@@ -267,7 +266,6 @@ def all_figures(study: Study, found: Sequence[Ranking], folder: Path, n_panels: 
 def _of_dataset(study: Study, dataset: str) -> Iterator[Drawn]:
     curves = [m for m in study.metrics if "_auc" in m.key]
     others = [m for m in study.metrics if "_auc" not in m.key]
-    scores = rated(study)
     caption = f"{dataset}: areas under the curves, mean and 95 % interval; the controls as dashed lines"
     yield "auc", f"auc_{dataset}", caption, draw_bars(study, dataset, curves)
     if others:
@@ -276,9 +274,6 @@ def _of_dataset(study: Study, dataset: str) -> Iterator[Drawn]:
     for curve in masked_curves(study):
         caption = f"{dataset}: minimal masks of {curve.replace('_', ', ')}{' map' * ('_' in curve)}"
         yield "masks", f"minimal_masks_{curve}_{dataset}", caption, draw_minimal_masks(study, dataset, curve)
-    if scores is not None and dataset in set(scores.dataset):
-        caption = f"{dataset}: user scores, mean and 95 % interval"
-        yield "ratings", f"user_scores_{dataset}", caption, draw_bars(study, dataset, [RATING], scores)
     if not all(is_control(method) for method in study.methods):  # whose seconds say nothing
         caption = f"{dataset}: seconds a video by part"
         yield "timings", f"timings_{dataset}", caption, draw_timings(study, dataset)
