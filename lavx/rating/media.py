@@ -112,8 +112,7 @@ def _drawn_from(item: Item, folder: Path, seed: int) -> tuple[Frames, Evidence]:
         return frames, random_evidence(frames, seed)
     if "attribution" not in arrays:
         return frames, Evidence(heatmap)
-    result = read_result(arrays)
-    return frames, Evidence(result.heatmap, result.attribution, result.regions)
+    return frames, read_result(arrays).evidence()
 
 
 def random_evidence(frames: Frames, seed: int) -> Evidence:
