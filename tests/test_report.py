@@ -24,6 +24,7 @@ from lavx.experiments.variation import Variation
 from lavx.methods.visualization import Heatmap, PosNeg
 from lavx.report import figures, panels, tables, write_report
 from lavx.report.hypotheses import FAILS, HOLDS, UNTESTED
+from lavx.report.methods_table import methods_table
 from lavx.report.study import CONTROLS, METHODS, read_study
 from lavx.report.verdicts import check_claims
 from lavx.types import Evidence
@@ -66,12 +67,13 @@ def table(made, name):
 def test_the_report_holds_every_table_and_figure_in_every_form(made):
     names = {"auc", "further_metrics", "minimal_masks_deletion", "minimal_masks_insertion", "user_scores",
              "user_methods", "user_differences", "user_agreement", "user_raters", "user_metrics",
-             "timings", "stages", "average_ranks", "tests", "coverage"}  # fmt: skip
+             "timings", "stages", "average_ranks", "tests", "coverage", "methods"}  # fmt: skip
     written = {p.name for p in (made.folder / "tables").iterdir()}
     assert written == {f"{n}.{kind}" for n in names for kind in ("csv", "md", "tex")} | {"claims.csv", "claims.md"}
     drawn = {p.stem for p in (made.folder / "figures").glob("*.png")}
     assert drawn == {p.stem for p in (made.folder / "figures").glob("*.pdf")}
-    assert {"auc_one", "auc_two", "timings_one", "minimal_masks_deletion_two", "ranks_deletion_auc",
+    every = {f"{name}_all" for name in ("auc", "timings", "minimal_masks_deletion")}
+    assert every | {"auc_one", "auc_two", "timings_one", "minimal_masks_deletion_two", "ranks_deletion_auc",
             "ranks_rating", "further_metrics_one", "user_scores_by_method",
             "user_scores_by_network", "panel_one_tpn_one-00"} <= drawn  # fmt: skip
     assert [p.name for p in made.study.folder.glob(".report*")] == [".report.lock"]
@@ -252,6 +254,25 @@ def test_a_result_of_a_newer_lavx_is_told_from_a_damaged_one(tmp_path):
 def test_invalid_settings_are_refused(tmp_path, key, value, message):
     with pytest.raises(RequestError, match=message):
         report(OmegaConf.create(SETTINGS | {"outputs": str(tmp_path), key: value}))
+
+
+def test_the_table_of_methods_is_what_the_cells_were_composed_of(tmp_path):
+    cell = make_cell(tmp_path, ("one", "tpn", "lime"), ["a", "b"])
+    parts = {"_target_": "lavx.explainer.Explainer",
+             "segmentation": {"_target_": "lavx.methods.segmentation.Slic", "n_segments": 200, "spacing": [1, 2]},
+             "behavior": {"_target_": "lavx.methods.behavior.Probability"}}  # fmt: skip
+    (cell.path / "config.yaml").write_text(json.dumps({"seed": 0, "method": parts}))
+    make_cell(tmp_path, ("one", "tpn", "random"), ["a", "b"])
+    found = methods_table(read_study(tmp_path, "default")).frame.set_index("step")
+    assert found.lime["Segmentation"] == "Slic(n_segments=200, spacing=[1, 2])"
+    assert (found.lime["Behavior"], found.lime["Regions, mean"], found.lime["Samples, mean"]) == (
+        "Probability",
+        "9",
+        "20",
+    )
+    assert (
+        found["random"]["Selection"] == "\N{EN DASH}" and found["random"]["Visualization"] == "PosNeg(alpha=0.5)"
+    )
 
 
 def test_latex_is_escaped():

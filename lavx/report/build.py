@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from lavx.files import clean_parts, whole_folder, writing_to
 from lavx.rating.analysis import RULES
 from lavx.report import figures, page, tables, user_study, verdicts
+from lavx.report.methods_table import methods_table
 from lavx.report.study import Study, read_study
 from lavx.report.verdicts import Checked
 from lavx.text import csv_of
@@ -68,7 +69,7 @@ def write_report(
         (part / "tables").mkdir()
         (part / "figures").mkdir()
         made, found = tables.all_tables(study)
-        made += user_study.user_tables(study)
+        made += [*user_study.user_tables(study), methods_table(study)]
         for table in made:
             table.write(part / "tables")
         checked = verdicts.check_claims(study)

@@ -19,6 +19,7 @@ from lavx.report.plots import DPI, GRID, color, cut, heading, new_figure, save
 from lavx.report.statistics import estimate
 from lavx.report.study import Metric, Study, is_control, method_of, ordered
 from lavx.report.tables import (
+    ALL,
     PARTS,
     Ranking,
     masked,
@@ -252,7 +253,8 @@ def all_figures(study: Study, found: Sequence[Ranking], folder: Path, n_panels: 
     """
     made = Figures()
     panels = Panels(study)
-    datasets = sorted(set(study.table.dataset))
+    # All of them first, where there are several.
+    datasets = list(dict.fromkeys(dataset for dataset, _ in scopes(study)))
     parts = [user_figures(study), *(_of_dataset(study, dataset) for dataset in datasets), _of_ranks(found),
              _of_videos(study, panels, n_panels)]  # fmt: skip
     for part in parts:
@@ -266,16 +268,17 @@ def all_figures(study: Study, found: Sequence[Ranking], folder: Path, n_panels: 
 def _of_dataset(study: Study, dataset: str) -> Iterator[Drawn]:
     curves = [m for m in study.metrics if "_auc" in m.key]
     others = [m for m in study.metrics if "_auc" not in m.key]
-    caption = f"{dataset}: areas under the curves, mean and 95 % interval; the controls as dashed lines"
+    where = "all networks and datasets" if dataset == ALL else dataset
+    caption = f"{where}: areas under the curves, mean and 95 % interval; the controls as dashed lines"
     yield "auc", f"auc_{dataset}", caption, draw_bars(study, dataset, curves)
     if others:
-        caption = f"{dataset}: further metrics, mean and 95 % interval"
+        caption = f"{where}: further metrics, mean and 95 % interval"
         yield "further", f"further_metrics_{dataset}", caption, draw_bars(study, dataset, others)
     for curve in masked_curves(study):
-        caption = f"{dataset}: minimal masks of {curve.replace('_', ', ')}{' map' * ('_' in curve)}"
+        caption = f"{where}: minimal masks of {curve.replace('_', ', ')}{' map' * ('_' in curve)}"
         yield "masks", f"minimal_masks_{curve}_{dataset}", caption, draw_minimal_masks(study, dataset, curve)
     if not all(is_control(method) for method in study.methods):  # whose seconds say nothing
-        caption = f"{dataset}: seconds a video by part"
+        caption = f"{where}: seconds a video by part"
         yield "timings", f"timings_{dataset}", caption, draw_timings(study, dataset)
 
 

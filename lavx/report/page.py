@@ -41,6 +41,7 @@ _SECTIONS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     ("ratings", "User scores", ("user_scores", *USER_TABLES),
      "What people think of the explanations. Raters are excluded by the rules that the table of raters states."),
     ("timings", "Timings", ("timings", "stages"), ""),
+    ("methods", "Methods", ("methods",), ""),
     ("ranks", "Ranks and tests", ("average_ranks", "tests"),
      "In the diagrams, 1 is best; a bar joins methods whose average ranks differ by less than the critical "
      "difference (CD): they are not significantly different."),

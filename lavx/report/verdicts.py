@@ -224,7 +224,7 @@ def _evidence(what: str, test: Tested, status: str, n: int, p: float) -> str:
     which = "" if n == 1 else f"of {n} comparisons, the strongest against it: " if status == FAILS else (
         f"of {n} comparisons, the weakest: "
     )  # fmt: skip
-    shown = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+    shown = "corrected p < 0.001" if p < 0.001 else f"corrected p = {p:.3f}"
     return f"{which}{what}, by {interval(test.estimate)}; {shown}"
 
 
