@@ -1,6 +1,6 @@
 """lavx: local agnostic video explanations. Why did the network say that?
 
-    explanation = lavx.explain(model, clip, method="rise")
+    explanation = lavx.explain(model, clip)
     explanation.panel("why.png")
     lavx.evaluate(model, clip, explanation).deletion_auc
 

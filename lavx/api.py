@@ -195,6 +195,8 @@ class Explanation:
             raise ValueError("this explanation keeps no coalitions: a control, or a file of lavx 0.1")
         summary.check_coalitions(result.coalitions)
         found = estimated(summary, result.coalitions, result.scores, result.full, result.empty, result.regions)
+        if result.per_frame is not None and result.per_frame.how:  # a game of its own, not part of these scores
+            found["per_frame"] = result.per_frame
         spread = result.regions.heatmap(torch.from_numpy(found["attribution"]))
         heatmap = spread.cpu().numpy().astype(np.float32)
         return replace(self, result=replace(result, heatmap=heatmap, **found))
@@ -429,7 +431,7 @@ class Evaluation:
 def explain(
     classifier: Any,
     clip: Any,
-    method: str | Explainer | Control = "rise",
+    method: str | Explainer | Control = "auto",
     target: int | str | None = None,
     *,
     layout: str = "THWC",
@@ -451,8 +453,9 @@ def explain(
             made of a torch module; or a network of `lavx.networks`.
         clip: uint8 or float (T, H, W, 3), RGB, numpy or torch, of the size that the classifier takes; or, for a
             network that reads videos, the path of one.
-        method: "rise", "lime", "kernel_shap", "loco", "univariate", "occlusion", the controls "random", "center"
-            and "smooth_noise", or an `Explainer`.
+        method: "auto" (where and when, in at most 300 forward passes), "when", "rise", "lime", "kernel_shap",
+            "loco", "univariate", "occlusion", the controls "random", "center" and "smooth_noise", or an
+            `Explainer`.
         target: index or name of the class to explain; None for the predicted one.
         layout: the order of the clip's axes, a permutation of "THWC".
         value_range: black and white of a float clip; None for (0, 255).

@@ -10,7 +10,7 @@ import logging
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -43,6 +43,8 @@ from lavx.types import (
 )
 
 log = logging.getLogger(__name__)
+
+_LITTLE = 0.1  # of what all regions do together
 
 
 class Game(Protocol):
@@ -239,6 +241,9 @@ class Explainer:
         behavior: what is watched meanwhile.
         summary: what the scores say of each region.
         visualization: how the heatmap is drawn.
+        when: explains when, by a game of its own whose regions are stretches of time; None where the importance
+            per frame is that of the regions. It is also that where no frame matters to `when` by a tenth of what
+            the regions do together: of a network that ignores the order, a game that breaks it tells nothing.
 
     Raises:
         ValueError: if the sampling or the summary cannot use what the selection draws.
@@ -253,6 +258,7 @@ class Explainer:
         behavior: Behavior,
         summary: Summary,
         visualization: Visualization,
+        when: Explainer | None = None,
     ) -> None:
         sampling.check(selection)
         summary.check(selection)
@@ -263,6 +269,7 @@ class Explainer:
         self.behavior = behavior
         self.summary = summary
         self.visualization = visualization
+        self.when = when
         self._said_of_time = False
 
     def __call__(self, clip: ScoredClip) -> MethodResult:
@@ -270,6 +277,10 @@ class Explainer:
 
         The clip's stopwatch gets the seconds of "segmentation", "perturbation", "inference" and "summary".
         """
+        result = self._played(clip)
+        return result if self.when is None else _with_time(result, self.when, clip)
+
+    def _played(self, clip: ScoredClip) -> MethodResult:
         regions = clip.segment(self.segmentation)
         self._say_what_time_is_worth(regions)
         game = clip.game(regions, self.removal, self.behavior, keep_outputs=True)
@@ -292,7 +303,7 @@ class Explainer:
 
     def _say_what_time_is_worth(self, regions: Regions) -> None:
         """Log, once, that regions span nearly all frames, so that attributions say nothing of time."""
-        if self._said_of_time or not flat_in_time(regions):
+        if self._said_of_time or self.when is not None or not flat_in_time(regions):
             return
         self._said_of_time = True
         cutting = getattr(self.segmentation, "cutting_time", None)
@@ -303,6 +314,17 @@ class Explainer:
             regions.shape[0],
             "" if cutting is None else f" The segmentation cuts time with {cutting(regions.shape)}.",
         )
+
+
+def _with_time(result: MethodResult, when: Explainer, clip: ScoredClip) -> MethodResult:
+    """A result with the importance per frame of a game of its own, where frames matter there."""
+    asked = when(clip)
+    more = result.more | {"n_samples_when": float(asked.n_samples)}
+    assert asked.per_frame is not None
+    if np.abs(asked.per_frame.values).max() < _LITTLE * abs(result.full - result.empty):
+        return replace(result, more=more)
+    how = type(when.removal).__name__.lower()
+    return replace(result, more=more, per_frame=replace(asked.per_frame, how=how))
 
 
 CONTROLS = ("random", "center", "smooth_noise")

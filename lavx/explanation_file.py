@@ -73,18 +73,20 @@ def read_result(arrays: dict[str, NDArray[Any]]) -> MethodResult:
     )
 
 
-def _frame_arrays(per_frame: FrameImportance | None) -> dict[str, NDArray[np.float64]]:
+def _frame_arrays(per_frame: FrameImportance | None) -> dict[str, Any]:
     if per_frame is None:
         return {}
     error = {} if per_frame.std_error is None else {"frame_std_error": per_frame.std_error}
-    return {"frame_importance": per_frame.values, **error}
+    how = {"frame_how": per_frame.how} if per_frame.how else {}
+    return {"frame_importance": per_frame.values, **error, **how}
 
 
 def _read_per_frame(arrays: dict[str, NDArray[Any]], regions: Regions, estimate: Estimate) -> FrameImportance:
     """Importance per frame; of a file that does not hold it, from its attribution, without an error."""
     if "frame_importance" not in arrays:
         return frame_importance(regions, estimate)
-    return FrameImportance(arrays["frame_importance"], arrays.get("frame_std_error"))
+    how = str(arrays.get("frame_how", ""))
+    return FrameImportance(arrays["frame_importance"], arrays.get("frame_std_error"), how)
 
 
 def _read_regions(shape: tuple[int, ...], arrays: dict[str, NDArray[Any]], n_regions: int) -> Regions:

@@ -2,6 +2,7 @@
 
 | name | method | source |
 |---|---|---|
+| auto | where and when, within 300 forward passes: the default of `lavx.explain` | |
 | lime | 3D LIME | Ribeiro et al. 2016 |
 | kernel_shap | 3D Kernel SHAP | Lundberg and Lee 2017 |
 | rise | 3D RISE | Petsiuk et al. 2018 |
@@ -23,7 +24,7 @@ from lavx.explainer import CONTROLS, Control, Explainer
 from lavx.methods.behavior import Probability
 from lavx.methods.removal import Black, Reverse
 from lavx.methods.sampling import All, Budget
-from lavx.methods.segmentation import Grid, Slic, SoftGrid, Windows
+from lavx.methods.segmentation import Merged, Slic, SoftGrid, Stretches, Windows
 from lavx.methods.selection import Bernoulli, LeaveOneOut, OnlyOne, ShapleyKernel
 from lavx.methods.summary import Difference, MeanWhenKept, Ridge, ShapleyRegression
 from lavx.methods.visualization import Heatmap, SignificantRegions
@@ -89,9 +90,17 @@ def _occlusion() -> Parts:
 
 def _when() -> Parts:
     return _kernel_shap() | {
-        "segmentation": Grid(cells=(8, 1, 1)),
+        "segmentation": Stretches(n=8),
         "sampling": All(),
         "removal": Reverse(),
+    }
+
+
+def _auto() -> Parts:
+    return _kernel_shap() | {
+        "segmentation": Merged(n_segments=40, n_small=300, duration=1.25, color=0.5),
+        "sampling": Budget(n_samples=240),
+        "when": Explainer(**_when() | {"sampling": Budget(n_samples=56)}),
     }
 
 
@@ -100,6 +109,7 @@ def _control() -> Parts:
 
 
 _METHODS: dict[str, Callable[[], Parts]] = {
+    "auto": _auto,
     "lime": _lime,
     "kernel_shap": _kernel_shap,
     "rise": _rise,
@@ -109,10 +119,16 @@ _METHODS: dict[str, Callable[[], Parts]] = {
     "when": _when,
 }
 # Numbers that can be given without the step they belong to: that step, its component, and the change.
-_NUMBERS: dict[str, tuple[str, type, Callable[[Any, Any], Any]]] = {
+_NUMBERS: dict[str, tuple[str, Any, Callable[[Any, Any], Any]]] = {
     "n_samples": ("sampling", Budget, lambda budget, n: replace(budget, n_samples=n)),
-    "n_segments": ("segmentation", Slic, lambda slic, n: Slic(n, slic.compactness, slic.spacing)),
+    "n_segments": ("segmentation", Slic | Merged, lambda cut, n: _with_segments(cut, n)),
 }
+
+
+def _with_segments(segmentation: Slic | Merged, n: int) -> Slic | Merged:
+    if isinstance(segmentation, Slic):
+        return Slic(n, segmentation.compactness, segmentation.spacing)
+    return Merged(n, segmentation.n_small, segmentation.duration, segmentation.color)
 
 
 def names() -> tuple[str, ...]:
@@ -127,7 +143,8 @@ def method(name: str, **overrides: Any) -> Explainer | Control:
         name: one of `names()`.
         overrides: steps of the method, such as `removal=Blur(10)` or `segmentation=Grid((2, 7, 7))`; or one of
             the numbers that are asked for most, where the method has them: `n_samples`, the coalitions of a
-            `Budget`, and `n_segments`, the supervoxels of `Slic`. The controls have `cells`, (T, H, W).
+            `Budget`, and `n_segments`, the supervoxels of `Slic` or `Merged`. `when=None` leaves out what `auto`
+            asks of time. The controls have `cells`, (T, H, W).
 
     Returns:
         An `Explainer`, or a `Control` for random and center.
@@ -169,7 +186,10 @@ def _check_part(name: str, key: str, value: Any, parts: Parts) -> None:
     if key not in parts:
         options = [*parts, *(_NUMBERS if name in _METHODS else ())]
         raise ValueError(f"{name} has no {key!r}{_did_you_mean(key, options)}; it has {', '.join(options)}")
-    if key != "cells" and (isinstance(value, str | type) or value is None):
+    if key == "when":
+        if value is not None and not isinstance(value, Explainer):
+            raise ValueError(f"when must be an Explainer, or None for none, got {value!r}")
+    elif key != "cells" and (isinstance(value, str | type) or value is None):
         given = value.__name__ if isinstance(value, type) else repr(value)
         raise ValueError(
             f"{key} must be an object of lavx.methods.{key}, such as {type(parts[key]).__name__}(), got {given}"

@@ -192,7 +192,7 @@ def test_files_of_other_versions_are_refused_with_the_reason(red_corner, tmp_pat
         ({"output": "percent"}, ValueError, "output must be one of logits, probabilities"),
         ({"classes": ["a"]}, ValueError, "gives 3 outputs a clip, but there are 1 class names"),
         ({"batch_size": 0}, ValueError, "batch_size must be auto or a whole number"),
-        ({"n_segments": 7}, ValueError, "n_segments"),
+        ({"method": "rise", "n_segments": 7}, ValueError, "n_segments"),
     ],
 )
 def test_wrong_arguments_are_refused(red_corner, arguments, error, message):

@@ -34,6 +34,7 @@ def configure(tmp_path, video):
             return settings(compose("explain", overrides=[
                 f"outputs={tmp_path}/out", f"video={video}", "net=function", "net.function=my_function:predict",
                 f"net.classes={tmp_path}/labels.txt", "net.n_frames=4", "net.resize=null", "net.crop=null",
+                "method=rise",
                 "method.sampling.n_samples=30", "metric.n_steps=5", "trusted_modules=[my_function,broken]",
                 *overrides,
             ]))  # fmt: skip

@@ -68,6 +68,8 @@ def test_the_common_numbers_can_be_set():
     assert described(lime) == described(
         from_yaml("lime", "method.sampling.n_samples=50", "method.segmentation.n_segments=30")
     )
+    assert presets.method("auto", n_segments=30, n_samples=50).segmentation.n_segments == 30
+    assert presets.method("auto", when=None).when is None
     assert presets.method("loco", n_segments=30).segmentation.n_segments == 30
     assert presets.method("rise", n_samples=50).sampling == Budget(50)
     assert presets.method("random", cells=(2, 3, 3)).cells == (2, 3, 3)
@@ -79,10 +81,10 @@ def test_the_common_numbers_can_be_set():
         (
             "limes",
             {},
-            r"no method 'limes' \(did you mean lime\?\); there are lime, kernel_shap, .*, random, center",
+            r"no method 'limes' \(did you mean lime\?\); there are auto, lime, kernel_shap, .*, random, center",
         ),
-        ("gradcam", {}, "there is no method 'gradcam'; there are lime"),
-        (None, {}, "there is no method None; there are lime"),
+        ("gradcam", {}, "there is no method 'gradcam'; there are auto, lime"),
+        (None, {}, "there is no method None; there are auto, lime"),
         (
             "lime",
             {"removel": Blur(3)},
@@ -98,6 +100,8 @@ def test_the_common_numbers_can_be_set():
         ("random", {"n_samples": 10}, "random has no n_samples: it has no sampling"),
         ("rise", {"n_segments": 10}, "rise has no n_segments: its segmentation is SoftGrid; replace segmentation"),
         ("center", {"n_segments": 10}, "center has no n_segments: it has no segmentation"),
+        ("auto", {"when": "reverse"}, "when must be an Explainer, or None for none, got 'reverse'"),
+        ("lime", {"when": None}, "lime has no 'when'"),
         ("lime", {"n_samples": 0}, "n_samples must be a whole number >= 1, got 0"),
         ("lime", {"n_segments": 2.5}, "n_segments must be a whole number >= 1, got 2.5"),
         ("lime", {"n_samples": 10, "sampling": Budget(20)}, "give either n_samples or sampling, got n_samples=10"),

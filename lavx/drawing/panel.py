@@ -314,7 +314,8 @@ class _Bars:
         """Of the importance of each frame, with 95 % intervals where all errors are known."""
         up, down = np.maximum(found.values, 0), np.minimum(found.values, 0)
         known = found.std_error is not None and bool(np.isfinite(found.std_error).all())
-        said = "importance of each frame" + (", with 95 % intervals" if known else "")
+        what = f"importance of each frame{f' (removal: {found.how})' if found.how else ''}"
+        said = what + (", with 95 % intervals" if known else "")
         error = _NORMAL_95 * found.std_error if known and found.std_error is not None else None
         return _Bars(up, down, said, (_POSITIVE, _NEGATIVE), error)
 

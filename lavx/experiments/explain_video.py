@@ -109,7 +109,7 @@ def _per_frame(explanation: Explanation) -> dict[str, Any]:
         "peak_importance": float(found.values[found.peak]),
         "peak_std_error": errors[found.peak] if errors else None,
         "moment_second": float(np.interp(found.moment, np.arange(len(times)), times)),
-        "per_frame": PerFrame(tuple(times.tolist()), tuple(found.values.tolist()), errors),
+        "per_frame": PerFrame(tuple(times.tolist()), tuple(found.values.tolist()), errors, found.how),
     }
 
 

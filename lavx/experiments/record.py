@@ -85,11 +85,13 @@ class PerFrame:
         seconds: of the frames in the video.
         importance: of each frame, larger = more important for the target.
         std_error: of each importance over draws of the coalitions; empty where nothing was drawn, or nobody knows.
+        how: what became of removed frames where that was asked for itself, such as "reverse"; else empty.
     """
 
     seconds: tuple[float, ...]
     importance: tuple[float, ...]
     std_error: tuple[float, ...] = ()
+    how: str = ""
 
     def __post_init__(self) -> None:
         if len(self.seconds) != len(self.importance) or len(self.std_error) not in (0, len(self.importance)):

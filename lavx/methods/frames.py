@@ -27,10 +27,13 @@ class FrameImportance:
         values: float64 (T,), larger = more important for the target.
         std_error: float64 (T,), over draws of the coalitions; None where nothing was drawn, or where the summary
             does not know it.
+        how: what became of removed frames where that was asked for itself, such as "reverse"; empty where the
+            importance is that of the regions.
     """
 
     values: NDArray[np.float64]
     std_error: NDArray[np.float64] | None = None
+    how: str = ""
 
     @property
     def peak(self) -> int:

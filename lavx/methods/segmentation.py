@@ -44,6 +44,7 @@ _CELLS = "whole numbers >= 1, for (T, H, W)"
 _EXPECTED = (0.6, 1.4)  # regions as a share of n_segments; outside of it, the log says so
 _SEEDS = (0.75, 1.4)  # the same of SLIC's seeds, which lose a few regions later
 _CLOSE = 0.1  # a search for a number of regions ends this close to it
+_SMALLEST = 8  # voxels that a small supervoxel of a tiny clip has in the mean
 _SHORT = 4  # small supervoxels in the length of a clip
 _BLACK_TO_WHITE = 100  # in CIELAB
 _SMALLEST_FOR_FLOW = 16  # pixels; OpenCV's flow needs two patches of 8 a side
@@ -92,6 +93,25 @@ class Grid:
         t, y, x = (np.arange(size) * n // size for n, size in zip(self.cells, shape, strict=True))
         _, rows, columns = self.cells
         return LabelRegions((t[:, None, None] * rows + y[:, None]) * columns + x)
+
+
+class Stretches:
+    """Stretches of time over whole frames, all of the same length or a frame apart.
+
+    Args:
+        n: how many; as many as there are frames where a clip has fewer.
+    """
+
+    version: ClassVar[int] = 1
+
+    def __init__(self, n: int = 8) -> None:
+        self.n = checks.whole("n", n)
+
+    def __call__(self, clip: Frames, rng: np.random.Generator) -> LabelRegions:
+        """The stretches of a clip."""
+        shape = _check_clip(clip)
+        n = min(self.n, shape[0])
+        return LabelRegions(np.broadcast_to((np.arange(shape[0]) * n // shape[0])[:, None, None], shape))
 
 
 class SoftGrid:
@@ -196,8 +216,8 @@ class Merged:
     Source: Ward 1963, restricted to neighbors, as scikit-learn has it.
 
     Args:
-        n_segments: how many regions are left, exactly where the small ones are as many or more.
-        n_small: about how many small ones.
+        n_segments: how many regions are left, exactly, where there are as many small ones.
+        n_small: about how many small ones, of 8 voxels or more in the mean.
         duration: length of the clip in sides of a frame; the more, the shorter regions are in time.
         color: how far black is from white in sides of a frame; the more, the closer regions follow colors.
     """
@@ -220,10 +240,11 @@ class Merged:
 
     def __call__(self, clip: Frames, rng: np.random.Generator) -> LabelRegions:
         """The merged supervoxels of a clip; `rng` is not used."""
-        frames, height, width = shape = _check_clip(clip, self.n_small)
-        length = max(1.0, frames / _SHORT)
-        spacing = max(0.01, float(np.sqrt(np.prod(shape) / (self.n_small * length**3))))
-        small = Slic(self.n_small, spacing=(spacing, 1, 1))(clip, rng).labels
+        shape = _check_clip(clip, self.n_segments)
+        n_small = max(1, min(self.n_small, int(np.prod(shape)) // _SMALLEST))
+        length = max(1.0, shape[0] / _SHORT)  # in frames
+        spacing = float(np.sqrt(np.prod(shape) / (n_small * length**3)))
+        small = Slic(n_small, spacing=(spacing, 1, 1))(clip, rng).labels
         n = int(small.max()) + 1
         if n <= self.n_segments:
             return LabelRegions(small)
