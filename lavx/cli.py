@@ -23,6 +23,7 @@ COMMANDS = {
     "gallery": "draw what every option of every step does to one clip",
     "data": "check a dataset: counts, what is missing or unreadable, a contact sheet",
     "rate": "serve a blind user study of the explanations, and export its ratings",
+    "benchmark": "measure how far explanations can be relied on by the forward passes they take",
     "report": "make tables, figures, the checked claims and a page from the results",
 }
 

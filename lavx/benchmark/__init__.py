@@ -1,0 +1,1 @@
+"""Benchmarks: how good explanations are for the forward passes they take."""
