@@ -103,6 +103,8 @@ def test_figures_14_and_15_are_drawn_over_the_whole_scale(study):
 def test_the_tables_say_what_was_found(study):
     tables = {table.name: table for table in user_tables(study)}
     assert list(tables) == ["user_methods", "user_differences", "user_agreement", "user_raters", "user_metrics"]
+    bold = tables["user_methods"].bold
+    assert (METHODS.index("rise"), 1) in bold and (METHODS.index("univariate"), 1) not in bold
     raters = tables["user_raters"].frame.set_index("rater")
     assert (
         raters.loc["clicker", "excluded_by"].endswith("unrelated") and raters.loc["expert 0", "excluded_by"] == ""

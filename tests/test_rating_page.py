@@ -166,6 +166,8 @@ def test_clip_and_explanation_loop_in_step(run):
         store.agree(link).result()
         with opened(f"{address}/r/{link}", 1280) as (page, _, complaints):
             wait(page, READY)
+            bottom = page.evaluate("document.getElementById('choices').getBoundingClientRect().bottom")
+            assert bottom <= 800  # in view on a usual screen
             wait(page, "document.querySelector('video').currentTime > 1.5")
             wait(page, "document.querySelector('video').currentTime < 1")  # the second round
             page.wait_for_timeout(300)

@@ -305,7 +305,7 @@ def _demo(config: Settings, run: Path) -> int:
         f"outputs={config.outputs}", "method=lime,kernel_shap,rise,loco,univariate,occlusion", "n_videos=2",
         "metric.n_steps=10",
     ]  # fmt: skip
-    print("Explaining two embedded videos with six methods (a minute or two the first time) ...", flush=True)
+    print("Explaining two embedded videos with six methods (a minute or more the first time) ...", flush=True)
     done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
     if done.returncode:
         raise RequestError(f"the embedded videos could not be explained: {' '.join(command[2:])} says why")

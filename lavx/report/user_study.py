@@ -48,17 +48,20 @@ def _methods(users: UserStudy) -> Table:
     everyone = analysis.method_means(users.ratings, list(users.broken)).set_index("method")
     methods = ordered(found.index)
     frame = found.loc[methods].assign(mean_of_everyone=everyone["mean"]).reset_index()
-    best = int(frame["mean"].to_numpy().argmax())
+    compared = analysis.differences(users.ratings, users.kept, methods)
+    significant = compared[compared.p_holm < 1 - analysis.LEVEL]
+    beaten = {*significant.other[significant["mean"] > 0], *significant.method[significant["mean"] < 0]}
+    best = {(k, 1) for k, method in enumerate(methods) if method not in beaten} if len(beaten) else set()
     rows = [
         [method_title(r["method"]), _interval(r), number(r["mean_of_everyone"], 2), str(r["n"])]
         for r in frame.to_dict("records")
     ]
     note = (
         f"{_scale(users.ratings)} {_RANDOM} The last column but one is without exclusions; n counts scores. "
-        "Bold: highest mean."
+        "Bold: no other method is significantly better."
     )
     headings = ["Method", "mean score", "of all raters", "n"]
-    return Table("user_methods", "User scores by method", note, frame, headings, rows, {(best, 1)}, numeric=3)
+    return Table("user_methods", "User scores by method", note, frame, headings, rows, best, numeric=3)
 
 
 def _scale(ratings: Ratings) -> str:

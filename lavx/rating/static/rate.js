@@ -231,6 +231,7 @@
   }
 
   function build() {
+    document.body.classList.add(study.design);
     paragraphs(study.instructions, get("instructions"));
     get("consent").hidden = !study.consent;
     if (study.consent) paragraphs(study.consent, get("consent-text"));
