@@ -379,7 +379,7 @@ class TestSignificantRegions:
         assert SignificantRegions().draw(gray(), evidence(values)).note == NOTHING
         values[7] = 0.8
         drawing = SignificantRegions().draw(gray(), evidence(values, is_exact=True))
-        assert drawing.note == "1 of 20 regions stand out (exact), the largest by a score of 0.8"
+        assert drawing.note == "1 of 20 regions stand out, the largest by a score of 0.8"
         unknown = SignificantRegions().draw(gray(), evidence(values))
         assert unknown.note == "1 of 20 regions stand out (sampling error unknown)"
         assert set(np.unique(REGIONS.labels[drawing.opacity > 0])) == {7}

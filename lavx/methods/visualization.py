@@ -190,7 +190,7 @@ def _found(evidence: Evidence, marked: NDArray[np.bool_]) -> str:
         return f"{found} (sampling error unknown)"
     assert evidence.attribution is not None
     largest = float(np.abs(np.asarray(evidence.attribution)[marked] - evidence.neutral).max())
-    return f"{found} (exact), the largest by a score of {largest:.2g}"
+    return f"{found}, the largest by a score of {largest:.2g}"
 
 
 def voxels(regions: Regions, values: NDArray[np.floating]) -> NDArray[np.float32]:
