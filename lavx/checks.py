@@ -8,7 +8,7 @@ Numbers are Python's or numpy's, finite, and never `True` or `False`, which Pyth
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
@@ -95,3 +95,14 @@ def three(name: str, values: Any, check: Callable[[str, Any], T], words: str) ->
     except (TypeError, ValueError):  # not iterable, not three, or one of them refused
         raise ValueError(f"{name} must be three {words}, got {values!r}") from None
     return first, second, third
+
+
+def sigmas(name: str, values: float | Sequence[float]) -> tuple[float, float, float]:
+    """The sigma of a Gaussian along each axis, from one number for all or three."""
+    given: Any = [values] * 3 if is_number(values) else values
+    try:
+        return three(name, given, at_least, "")
+    except ValueError:
+        raise ValueError(
+            f"{name} must be a finite number of voxels >= 0, or three of them for (T, H, W), got {values}"
+        ) from None

@@ -1,7 +1,7 @@
-"""The explainer: a method is seven choices, put in a row.
+"""The explainer: a method is seven choices, put in a row, and an eighth, smoothing, that most do without.
 
 clip - segmentation -> regions - selection, sampling -> coalitions - removal, classifier, behavior -> scores
-- summary -> attribution - regions -> heatmap - visualization -> overlay
+- summary -> attribution - regions, smoothing -> heatmap - visualization -> overlay
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from lavx.types import (
     Scores,
     Segmentation,
     Selection,
+    Smoothing,
     Summary,
     Visualization,
 )
@@ -230,6 +231,10 @@ def play(
     return every, np.concatenate(scored)
 
 
+def _smoothed(regions: Regions, smoothing: Smoothing | None) -> Regions:
+    return regions if smoothing is None else smoothing(regions)
+
+
 class Explainer:
     """A method: explains a clip by removing parts of it.
 
@@ -244,6 +249,8 @@ class Explainer:
         when: explains when, by a game of its own whose regions are stretches of time; None where the importance
             per frame is that of the regions. It is also that where no frame matters to `when` by a tenth of what
             the regions do together: of a network that ignores the order, a game that breaks it tells nothing.
+        smoothing: what smooths the heatmap, which is what is drawn and judged; None for nothing. Attributions stay
+            as they are.
 
     Raises:
         ValueError: if the sampling or the summary cannot use what the selection draws.
@@ -259,6 +266,7 @@ class Explainer:
         summary: Summary,
         visualization: Visualization,
         when: Explainer | None = None,
+        smoothing: Smoothing | None = None,
     ) -> None:
         sampling.check(selection)
         summary.check(selection)
@@ -270,6 +278,7 @@ class Explainer:
         self.summary = summary
         self.visualization = visualization
         self.when = when
+        self.smoothing = smoothing
         self._said_of_time = False
 
     def __call__(self, clip: ScoredClip) -> MethodResult:
@@ -288,6 +297,7 @@ class Explainer:
         coalitions, scores = play(game, self.selection, self.sampling, self.summary, rng, clip.stopwatch)
         with clip.stopwatch("summary"):
             found = estimated(self.summary, coalitions, scores, game.full, game.empty, regions, clip.device)
+            regions = _smoothed(regions, self.smoothing)
             heatmap = clip.heatmap(regions, found["attribution"])
         return MethodResult(
             heatmap=heatmap,
@@ -340,6 +350,7 @@ class Control:
         removal: what takes the place of removed voxels in the score of the baseline.
         behavior: what is watched.
         visualization: how the heatmap is drawn.
+        smoothing: as in `Explainer`.
     """
 
     def __init__(
@@ -349,6 +360,7 @@ class Control:
         removal: Removal,
         behavior: Behavior,
         visualization: Visualization,
+        smoothing: Smoothing | None = None,
     ) -> None:
         if kind not in CONTROLS:
             raise ValueError(f"kind must be one of {', '.join(CONTROLS)}, got {kind}")
@@ -357,6 +369,7 @@ class Control:
         self.removal = removal
         self.behavior = behavior
         self.visualization = visualization
+        self.smoothing = smoothing
 
     def _attribution(self, rng: np.random.Generator) -> Attribution:
         """A value of each cell."""
@@ -372,10 +385,11 @@ class Control:
 
     def __call__(self, clip: ScoredClip) -> MethodResult:
         """The control's heatmap for a clip; no coalition is scored but the clip and the baseline."""
-        regions = SoftGrid(clip.shape, self.cells).to(clip.device)
+        regions: Regions = SoftGrid(clip.shape, self.cells).to(clip.device)
         attribution = self._attribution(clip.seeds.numpy("sampling"))
         game = clip.game(regions, self.removal, self.behavior)
         none = Coalitions(np.empty((0, regions.n_regions), dtype=bool), np.empty(0))
+        regions = _smoothed(regions, self.smoothing)
         heatmap = clip.heatmap(regions, attribution)
         return MethodResult(
             attribution,

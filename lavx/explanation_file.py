@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from lavx.explainer import MethodResult
 from lavx.files import whole
 from lavx.methods.frames import FrameImportance, frame_importance
-from lavx.methods.regions import LabelRegions, SoftGrid, Windows
+from lavx.methods.regions import HALF, LabelRegions, SoftGrid, Windows
+from lavx.methods.smoothing import SmoothedRegions
 from lavx.types import Coalitions, Estimate, Geometry, Regions
 
 VERSION = 2
@@ -54,6 +55,8 @@ def read_result(arrays: dict[str, NDArray[Any]]) -> MethodResult:
         kept = np.unpackbits(arrays["coalitions"], axis=1, count=n_regions).astype(bool)
         weights, scores = arrays["coalition_weights"], arrays["scores"]
     regions = _read_regions(heatmap.shape, arrays, n_regions)
+    if f"{_REGIONS}smoothing" in arrays:
+        regions = SmoothedRegions(regions, arrays[f"{_REGIONS}smoothing"].tolist())
     coalitions = Coalitions(kept, weights) if units is None else Coalitions(kept, weights, units)
     neutral = float(arrays.get("neutral", np.zeros(())))
     return MethodResult(
@@ -95,7 +98,8 @@ def _read_regions(shape: tuple[int, ...], arrays: dict[str, NDArray[Any]], n_reg
     if f"{_REGIONS}soft_grid" in arrays:
         return SoftGrid(shape, arrays[f"{_REGIONS}soft_grid"].tolist())
     if f"{_REGIONS}windows" in arrays:
-        return Windows(shape, arrays[f"{_REGIONS}windows"].tolist())
+        stride = arrays.get(f"{_REGIONS}windows_stride", np.array(HALF)).tolist()
+        return Windows(shape, arrays[f"{_REGIONS}windows"].tolist(), stride)
     raise ValueError(f"the regions are of a kind that lavx does not know: {n_regions} of them")
 
 

@@ -26,6 +26,7 @@ from lavx.methods.removal import Black, Reverse
 from lavx.methods.sampling import All, Budget
 from lavx.methods.segmentation import Merged, Slic, SoftGrid, Stretches, Windows
 from lavx.methods.selection import Bernoulli, LeaveOneOut, OnlyOne, ShapleyKernel
+from lavx.methods.smoothing import Gaussian
 from lavx.methods.summary import Difference, MeanWhenKept, Ridge, ShapleyRegression
 from lavx.methods.visualization import Heatmap, SignificantRegions
 
@@ -40,6 +41,7 @@ def _lime() -> Parts:
         "removal": Black(),
         "behavior": Probability(),
         "summary": Ridge(alpha=1.0, kernel_width=0.25),
+        "smoothing": None,
         "visualization": SignificantRegions(),
     }
 
@@ -52,6 +54,7 @@ def _kernel_shap() -> Parts:
         "removal": Black(),
         "behavior": Probability(),
         "summary": ShapleyRegression(),
+        "smoothing": None,
         "visualization": SignificantRegions(),
     }
 
@@ -64,6 +67,7 @@ def _rise() -> Parts:
         "removal": Black(),
         "behavior": Probability(),
         "summary": MeanWhenKept(),
+        "smoothing": None,
         "visualization": SignificantRegions(),
     }
 
@@ -76,6 +80,7 @@ def _loco() -> Parts:
         "removal": Black(),
         "behavior": Probability(),
         "summary": Difference(),
+        "smoothing": None,
         "visualization": SignificantRegions(),
     }
 
@@ -105,7 +110,13 @@ def _auto() -> Parts:
 
 
 def _control() -> Parts:
-    return {"cells": (4, 7, 7), "removal": Black(), "behavior": Probability(), "visualization": Heatmap()}
+    return {
+        "cells": (4, 7, 7),
+        "removal": Black(),
+        "behavior": Probability(),
+        "smoothing": None,
+        "visualization": Heatmap(),
+    }
 
 
 _METHODS: dict[str, Callable[[], Parts]] = {
@@ -189,11 +200,10 @@ def _check_part(name: str, key: str, value: Any, parts: Parts) -> None:
     if key == "when":
         if value is not None and not isinstance(value, Explainer):
             raise ValueError(f"when must be an Explainer, or None for none, got {value!r}")
-    elif key != "cells" and (isinstance(value, str | type) or value is None):
+    elif key != "cells" and (isinstance(value, str | type) or (value is None and key != "smoothing")):
         given = value.__name__ if isinstance(value, type) else repr(value)
-        raise ValueError(
-            f"{key} must be an object of lavx.methods.{key}, such as {type(parts[key]).__name__}(), got {given}"
-        )
+        usual = Gaussian if key == "smoothing" else type(parts[key])
+        raise ValueError(f"{key} must be an object of lavx.methods.{key}, such as {usual.__name__}(), got {given}")
 
 
 def _did_you_mean(given: object, options: Iterable[str]) -> str:

@@ -386,6 +386,13 @@ class Drawing:
     values: NDArray[np.float32] | None = None
 
 
+class Smoothing(Protocol):
+    """Smooths what is shown of an attribution."""
+
+    def __call__(self, regions: Regions) -> Regions:
+        """The same regions with other heatmaps; masks and means stay as they are."""
+
+
 class Visualization(Protocol):
     """Draws a heatmap over frames."""
 

@@ -75,3 +75,11 @@ def test_a_folder_of_lavx_0_1_is_recognized(tmp_path):
            "method": {"_target_": "lavx.explainer.Control", "kind": "center"}}  # fmt: skip
     assert holds(tmp_path, settings(new))
     claim(tmp_path, settings(new), {"weights": {"file": "x", "sha256": "1" * 64}})
+
+
+def test_a_folder_of_before_windows_had_a_stride_had_that_of_a_half():
+    old = {"method": {"segmentation": {"_target_": "lavx.segmentation.Windows", "divisions": [4, 7, 7]}}}
+    new = {"method": {"segmentation": old["method"]["segmentation"] | {"stride": 0.5}}}
+    assert difference(old, new) == []
+    new["method"]["segmentation"]["stride"] = 1
+    assert difference(old, new) == ["method.segmentation.stride: 0.5 -> 1"]

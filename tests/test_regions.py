@@ -116,3 +116,48 @@ def test_a_shape_of_two_axes_is_refused(kind):
         kind((4, 4, 4), (2, 2))
     with pytest.raises(ValueError, match=r"the labels' shape must be three .*, got \(2, 2\)"):
         LabelRegions([[0, 0], [1, 1]])
+
+
+@pytest.mark.parametrize(
+    ("divisions", "size"), [(n, size) for n in (1, 2, 3, 4, 5, 7) for size in range(n, 60, 3)]
+)
+def test_half_a_stride_cuts_windows_where_they_always_were(divisions, size):
+    edges = np.floor(np.arange(2 * divisions + 1) * size / (2 * divisions) + 0.5).astype(int)
+    expected = [range(first, end) for first, end in zip(edges[:-2], edges[2:], strict=True)]
+    (_, _, columns) = Windows((1, 1, size), (1, 1, divisions))._axes
+    assert [np.flatnonzero(row).tolist() for row in columns.numpy()] == [list(span) for span in expected]
+
+
+@pytest.mark.parametrize("stride", [0.1, 0.25, 1 / 3, 0.5, 0.7, 1])
+@pytest.mark.parametrize(("divisions", "size"), [(1, 9), (3, 17), (4, 8), (7, 56), (7, 224)])
+def test_windows_of_any_stride_cover_a_clip_from_end_to_end_evenly(divisions, size, stride):
+    windows = Windows((1, 1, size), (1, 1, divisions), (1, 1, stride))
+    spans = [np.flatnonzero(row) for row in windows._axes[2].numpy()]
+    assert spans[0][0] == 0 and spans[-1][-1] == size - 1
+    assert all(later[0] <= earlier[-1] + 1 for earlier, later in zip(spans[:-1], spans[1:], strict=True))
+    width = size / divisions
+    steps = np.diff([span[0] for span in spans])
+    assert all(abs(len(span) - width) < 1 for span in spans)
+    assert all(step < stride * width + 1 for step in steps) and np.ptp([0, *np.diff(steps)]) <= 2
+    assert len(spans) == 1 + np.ceil(round((divisions - 1) / stride, 9))
+    kept = torch.ones(1, windows.n_regions, dtype=torch.bool)
+    assert windows.masks(kept).all() and not windows.masks(~kept).any()
+
+
+def test_a_whole_stride_makes_windows_that_do_not_overlap():
+    windows = Windows((8, 14, 14), (4, 7, 7), (1, 1, 1))
+    one = torch.eye(windows.n_regions, dtype=torch.bool)
+    assert windows.n_regions == 196
+    assert torch.equal((1 - windows.masks(~one)).sum(0), torch.ones(8, 14, 14))
+
+
+def test_a_stride_is_stored_only_where_it_is_not_the_usual_half():
+    assert set(Windows((4, 4, 4), (2, 2, 2)).arrays()) == {"windows"}
+    found = Windows((4, 4, 4), (2, 2, 2), (1, 0.5, 0.5)).arrays()
+    assert found["windows_stride"].tolist() == [1, 0.5, 0.5]
+
+
+@pytest.mark.parametrize("stride", [(0, 0.5, 0.5), (0.5, 0.5), (1.5, 1, 1), (float("nan"), 1, 1)])
+def test_a_stride_that_is_none_is_refused(stride):
+    with pytest.raises(ValueError, match=r"stride must be three fractions in \(0, 1\], for \(T, H, W\)"):
+        Windows((4, 4, 4), (2, 2, 2), stride)

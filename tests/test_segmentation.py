@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
 from scipy import ndimage
 
@@ -293,9 +294,15 @@ def test_what_is_no_clip_is_refused(clip):
         cut(Grid((1, 1, 1)), clip)
 
 
+def built(file):
+    with initialize_config_module("lavx.conf", version_base="1.3"):
+        config = compose("run", overrides=[f"method/segmentation={file.stem}"])
+    return instantiate(config.method.segmentation, _convert_="all")
+
+
 @pytest.mark.parametrize("file", sorted(CONF.glob("*.yaml")), ids=lambda file: file.stem)
 def test_every_yaml_cuts_a_clip(file, drawn):
-    segmentation = instantiate(yaml.safe_load(file.read_text()), _convert_="all")
+    segmentation = built(file)
     assert cut(segmentation, drawn).shape == (8, 64, 64)
 
 
@@ -325,6 +332,18 @@ def test_nobody_says_when_a_class_without_a_version_cuts_differently():
 
 @pytest.mark.parametrize("file", sorted(CONF.glob("*.yaml")), ids=lambda file: file.stem)
 def test_every_option_says_what_computes_it(file):
-    segmentation = instantiate(yaml.safe_load(file.read_text()), _convert_="all")
+    segmentation = built(file)
     assert computed_by(segmentation).startswith(f"{type(segmentation).__name__} 1")
     assert not {"version", "libraries"} & set(vars(segmentation))  # of the class, not parameters
+
+
+@pytest.mark.parametrize(("stride", "windows"), [(0.5, (3, 5, 5)), (1, (2, 3, 3)), ((1, 0.5, 0.25), (2, 5, 9))])
+def test_windows_have_the_stride_that_is_asked_for(stride, windows, rng):
+    clip = np.zeros((4, 24, 24, 3), dtype=np.uint8)
+    assert Windows((2, 3, 3), stride)(clip, rng).windows == windows
+
+
+@pytest.mark.parametrize("stride", [0, 2, "half", (0.5, 0.5), None])
+def test_a_stride_of_windows_that_is_none_is_refused(stride):
+    with pytest.raises(ValueError, match=r"stride must be three fractions in \(0, 1\], for .*, or one, got"):
+        Windows((2, 3, 3), stride)

@@ -34,6 +34,9 @@ _PLACES = ("dataset.root", "dataset.splits", "dataset.authors_lists")
 # Files that decide numbers: compared by what is in them, wherever they lie.
 _FILES = (
     "class_map",
+    "method.removal.video",
+    "metric.removal.video",
+    "metric.cross_removal.video",
     "dataset.annotations",
     "dataset.classes",
     "net.config",
@@ -42,7 +45,7 @@ _FILES = (
     "net.classes",
 )
 # Keys that a folder of an earlier version lacks, with what it did.
-_AS_BEFORE = {"metric.map": "raw"}
+_AS_BEFORE = {"metric.map": "raw", "method.segmentation.stride": 0.5}
 _RENAMED = {"Games": "InsertionDeletion", "Floor": "Control"}  # classes of lavx 0.1
 _LARGEST_HASHED = 64 << 20  # bytes; larger files are weights, whose hash is in environment.json anyway
 
@@ -78,8 +81,8 @@ def _same(key: str, before: Any, now: Any, content: Mapping[str, str]) -> bool:
     if key.rsplit(".", 1)[-1] == "_target_":
         return same_class(before, now)
     if before == now:
-        return key not in content or content[key] == (_sha256(now) or content[key])
-    return key in content and content[key] == _sha256(now)
+        return key not in content or content[key] == (_sha256(key, now) or content[key])
+    return key in content and content[key] == _sha256(key, now)
 
 
 def same_class(before: Any, now: Any) -> bool:
@@ -100,13 +103,16 @@ def _flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield prefix[:-1], node
 
 
-def _sha256(value: Any) -> str | None:
+def _sha256(key: str, value: Any) -> str | None:
     """The SHA-256 of the file that a value names; None where it names none, or one that is hashed elsewhere."""
     path = Path(str(value)).expanduser()
     try:
-        if not isinstance(value, str) or not path.is_file() or path.stat().st_size > _LARGEST_HASHED:
+        if not isinstance(value, str) or not path.is_file():
             return None
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        if path.stat().st_size > _LARGEST_HASHED and not key.endswith(".video"):
+            return None
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None
 
@@ -138,7 +144,7 @@ def claim(path: Path, config: Mapping[str, Any], environment: Mapping[str, Any])
         return
     for left in (path / _SCORES).glob("*"):  # of whatever configuration the folder was before
         left.unlink()
-    content = {key: sha for key, value in _flat(config) if key in _FILES and (sha := _sha256(value))}
+    content = {key: sha for key, value in _flat(config) if key in _FILES and (sha := _sha256(key, value))}
     texts = {
         ENVIRONMENT: json.dumps(environment, indent=2) + "\n",
         CONTENT: json.dumps(content, indent=2) + "\n",

@@ -30,6 +30,7 @@ _PICKLE = "--experimental-rerun"
 _TEXTS = re.compile(
     r"name|outputs|trained|video|videos|class_map"
     r"|(net|dataset)\.(name|root|classes|annotations|splits|checkpoint|model|config)"
+    r"|(method\.removal|metric\.(cross_)?removal)\.video"
 )
 
 _OF_A_PART = re.compile(r"\+{0,2}(dataset|net|method|metric|training)\.")

@@ -9,6 +9,7 @@ Shapes: a clip is (T, H, W), R regions, B coalitions. Masks are 1 where the clip
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ from torch import Tensor
 
 from lavx import checks
 from lavx.types import Regions
+
+HALF = (0.5, 0.5, 0.5)  # of a window's size along (T, H, W): the usual stride
 
 
 def _three(name: str, values: Sequence[int]) -> tuple[int, int, int]:
@@ -151,7 +154,7 @@ class SoftGrid:
 
 
 class Windows:
-    """Windows that overlap: each spans one division of the clip along every axis, half a division apart.
+    """Windows that may overlap: each spans one division of the clip along every axis, a stride apart.
 
     A voxel is removed when any window over it is removed. Where a division is not a whole number of voxels,
     borders are rounded, so that the windows always cover the clip from end to end; they differ in size by a
@@ -162,29 +165,35 @@ class Windows:
     Args:
         shape: (T, H, W) of the clip.
         divisions: kernel size as a part of the clip: (4, 7, 7) is 1/4 x 1/7 x 1/7, which gives
-            7 x 13 x 13 = 1,183 windows.
+            7 x 13 x 13 = 1,183 windows with a stride of a half.
+        stride: how far a window is from the next, as a share of its size along (T, H, W), in (0, 1]. The most that
+            this allows: windows are evenly spaced from one end of the clip to the other.
     """
 
-    def __init__(self, shape: Sequence[int], divisions: Sequence[int]) -> None:
+    def __init__(self, shape: Sequence[int], divisions: Sequence[int], stride: Sequence[float] = HALF) -> None:
         self.shape = _three("shape", shape)
         self.divisions = _three("divisions", divisions)
         if any(n > size for n, size in zip(self.divisions, self.shape, strict=True)):
             raise ValueError(
                 f"windows of 1/{self.divisions} of the clip are smaller than a voxel for shape {self.shape}"
             )
-        self._axes = [self._spans(n, size) for n, size in zip(self.divisions, self.shape, strict=True)]
+        self.stride = checks.three("stride", stride, checks.fraction, "fractions in (0, 1], for (T, H, W)")
+        self._axes = [self._spans(*axis) for axis in zip(self.divisions, self.shape, self.stride, strict=True)]
         self.windows = tuple(len(axis) for axis in self._axes)
         self.n_regions = int(np.prod(self.windows))
 
     @staticmethod
-    def _spans(divisions: int, size: int) -> Tensor:
+    def _spans(divisions: int, size: int, stride: float) -> Tensor:
         """Which positions each window covers along one axis: float (n_windows, size)."""
-        # Edges every half division, the nearest voxel each; a window lies between an edge and the next but one.
-        # Rounding the edges rather than a step keeps errors from adding up: the last edge is the clip's end. The
-        # half is added by hand because numpy rounds halves to even, which would make windows uneven.
-        edges = np.floor(np.arange(2 * divisions + 1) * size / (2 * divisions) + 0.5).astype(int)
+        gaps = math.ceil((divisions - 1) / stride - 1e-9)  # 1e-9: a stride such as 0.1 is not exact
+        # Each end is the nearest voxel. Rounding the ends rather than a step keeps errors from adding up: the last
+        # is the clip's end. In whole numbers, (2a + b) // 2b rounds a / b, halves up, which makes windows even.
+        whole = 2 * divisions * max(gaps, 1)
+        starts = 2 * (divisions - 1) * size * np.arange(gaps + 1)
+        ends = starts + 2 * size * max(gaps, 1)
+        first, end = ((each + whole // 2) // whole for each in (starts, ends))
         position = np.arange(size)
-        inside = (position >= edges[:-2, None]) & (position < edges[2:, None])
+        inside = (position >= first[:, None]) & (position < end[:, None])
         return torch.from_numpy(inside.astype(np.float32))
 
     @property
@@ -208,7 +217,7 @@ class Windows:
     def masks(self, coalitions: Tensor) -> Tensor:
         """Masks of coalitions: float (B, T, H, W), 1 where every window over the voxel is kept."""
         _check_columns(coalitions, self.n_regions)
-        # Sums of at most 8 zeros and ones a voxel: exact in floating point.
+        # Sums of few zeros and ones a voxel: exact in floating point.
         return (self._spread((~coalitions).float()) == 0).float()
 
     def heatmap(self, attribution: Tensor) -> Tensor:
@@ -225,8 +234,9 @@ class Windows:
         return (total / size[..., None]).reshape(self.n_regions, -1)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """`windows`: the divisions along (T, H, W)."""
-        return {"windows": np.array(self.divisions)}
+        """`windows`: the divisions along (T, H, W); `windows_stride`, where it is not a half."""
+        stride = {} if self.stride == HALF else {"windows_stride": np.array(self.stride)}
+        return {"windows": np.array(self.divisions)} | stride
 
 
 _NEARLY_ALL = 0.9  # of the frames

@@ -51,7 +51,7 @@ class Black:
     """
 
     def __init__(self, feather: float | Sequence[float] = 0) -> None:
-        self.feather = _sigmas("feather", feather)
+        self.feather = checks.sigmas("feather", feather)
 
     def prepare(self, clip: Tensor, regions: Regions, generator: torch.Generator) -> Fill:
         """What blackens a clip: its masks times the clip."""
@@ -70,7 +70,7 @@ class Constant:
     def __init__(self, color: Sequence[float], feather: float | Sequence[float] = 0) -> None:
         in_range = partial(checks.between, low=0, high=255)
         self.color = checks.three("color", color, in_range, "numbers in 0..255, for red, green and blue")
-        self.feather = _sigmas("feather", feather)
+        self.feather = checks.sigmas("feather", feather)
 
     def prepare(self, clip: Tensor, regions: Regions, generator: torch.Generator) -> Fill:
         """What puts the color into a clip."""
@@ -85,7 +85,7 @@ class Gray:
     """
 
     def __init__(self, feather: float | Sequence[float] = 0) -> None:
-        self.feather = _sigmas("feather", feather)
+        self.feather = checks.sigmas("feather", feather)
 
     def prepare(self, clip: Tensor, regions: Regions, generator: torch.Generator) -> Fill:
         """What puts gray into a clip."""
@@ -100,7 +100,7 @@ class Mean:
     """
 
     def __init__(self, feather: float | Sequence[float] = 0) -> None:
-        self.feather = _sigmas("feather", feather)
+        self.feather = checks.sigmas("feather", feather)
 
     def prepare(self, clip: Tensor, regions: Regions, generator: torch.Generator) -> Fill:
         """What puts the colors of a clip's own `regions` into it."""
@@ -124,7 +124,7 @@ class Blur:
         self.sigma_time = checks.at_least("sigma_time", sigma_time)
         if self.sigma_space == self.sigma_time == 0:
             raise ValueError("sigma_space and sigma_time are both 0, which would remove nothing: raise one")
-        self.feather = _sigmas("feather", feather)
+        self.feather = checks.sigmas("feather", feather)
 
     def prepare(self, clip: Tensor, regions: Regions, generator: torch.Generator) -> Fill:
         """What puts the blurred clip, computed once here, into a clip."""
@@ -154,7 +154,7 @@ class Inpaint:
     ) -> None:
         self.algorithm = checks.one_of("algorithm", algorithm, ALGORITHMS)
         self.radius = checks.between("radius", radius, 1, 100)
-        self.feather = _sigmas("feather", feather)
+        self.feather = checks.sigmas("feather", feather)
 
     def prepare(self, clip: Tensor, regions: Regions, generator: torch.Generator) -> Fill:
         """What continues a clip into the hole of each mask."""
@@ -209,7 +209,7 @@ class Noise:
         if self.low >= self.high:
             raise ValueError(f"low must be less than high, got low={low}, high={high}")
         self.std = None if std is None else checks.positive("std", std)
-        self.feather = _sigmas("feather", feather)
+        self.feather = checks.sigmas("feather", feather)
 
     def prepare(self, clip: Tensor, regions: Regions, generator: torch.Generator) -> Fill:
         """What puts noise, drawn once here from `generator`, into a clip."""
@@ -395,14 +395,3 @@ def _pull_push(color: Tensor, known: Tensor, frame_step: float) -> Tensor:
     fine = F.interpolate(coarse, scale_factor=scale, mode="trilinear", align_corners=False)
     fine = fine[..., : shape[0], : shape[1], : shape[2]]
     return (known * color).addcmul_(1 - known, fine)
-
-
-def _sigmas(name: str, sigmas: float | Sequence[float]) -> tuple[float, float, float]:
-    """One sigma for each axis, from one for all or three."""
-    given = [sigmas] * 3 if checks.is_number(sigmas) else sigmas
-    try:
-        return checks.three(name, given, checks.at_least, "")
-    except ValueError:
-        raise ValueError(
-            f"{name} must be a finite number of voxels >= 0, or three of them for (T, H, W), got {sigmas}"
-        ) from None

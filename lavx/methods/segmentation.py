@@ -132,20 +132,24 @@ class SoftGrid:
 
 
 class Windows:
-    """Windows that overlap by half (3D Sampled Occlusion Sensitivity).
+    """Windows, the usual ones overlapping by half (3D Sampled Occlusion Sensitivity).
 
     Args:
-        divisions: (4, 7, 7) makes a window 1/4 x 1/7 x 1/7 of the clip, half of that apart: 1,183 windows.
+        divisions: (4, 7, 7) makes a window 1/4 x 1/7 x 1/7 of the clip.
+        stride: how far windows are apart at most, as a share of their size in (0, 1]: one number or three for
+            (T, H, W). 0.5 makes 7 x 13 x 13 = 1,183 windows of the usual ones, 1 makes 4 x 7 x 7 = 196.
     """
 
     version: ClassVar[int] = 1
 
-    def __init__(self, divisions: Sequence[int] = (4, 7, 7)) -> None:
+    def __init__(self, divisions: Sequence[int] = (4, 7, 7), stride: float | Sequence[float] = 0.5) -> None:
         self.divisions = checks.three("divisions", divisions, checks.whole, _CELLS)
+        given: Any = [stride] * 3 if checks.is_number(stride) else stride
+        self.stride = checks.three("stride", given, checks.fraction, "fractions in (0, 1], for (T, H, W), or one")
 
     def __call__(self, clip: Frames, rng: np.random.Generator) -> regions.Windows:
         """The windows of a clip."""
-        return regions.Windows(_check_clip(clip), self.divisions)
+        return regions.Windows(_check_clip(clip), self.divisions, self.stride)
 
 
 class Slic:
