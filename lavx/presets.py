@@ -20,9 +20,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
+from lavx import checks
 from lavx.explainer import CONTROLS, Control, Explainer
 from lavx.methods.behavior import Probability
-from lavx.methods.removal import Black, Reverse
+from lavx.methods.removal import Black, Blur, Reverse
 from lavx.methods.sampling import All, Budget
 from lavx.methods.segmentation import Merged, Slic, SoftGrid, Stretches, Windows
 from lavx.methods.selection import Bernoulli, LeaveOneOut, OnlyOne, ShapleyKernel
@@ -31,6 +32,8 @@ from lavx.methods.summary import Difference, MeanWhenKept, Ridge, ShapleyRegress
 from lavx.methods.visualization import Heatmap, SignificantRegions
 
 Parts = dict[str, Any]
+
+PROTOCOLS = ("v1", "v2")
 
 
 def _lime() -> Parts:
@@ -147,11 +150,20 @@ def names() -> tuple[str, ...]:
     return (*_METHODS, *CONTROLS)
 
 
-def method(name: str, **overrides: Any) -> Explainer | Control:
+def _second_version(name: str) -> Parts:
+    """The steps that protocol v2 changes, as in conf/protocol/v2.yaml."""
+    soft = 0 if name == "rise" else (0, 3.5, 3.5)
+    smooth = 0 if name in ("rise", "occlusion") else (0, 3.5, 3.5)
+    return {"removal": Blur(sigma_space=8, sigma_time=8, feather=soft), "smoothing": Gaussian(smooth)}
+
+
+def method(name: str, protocol: str = "v1", **overrides: Any) -> Explainer | Control:
     """A method by its name, with some of its parts replaced.
 
     Args:
         name: one of `names()`.
+        protocol: "v1", or "v2" for the published settings of the study's second version: a blurred baseline, soft
+            masks, a smooth heatmap. To evaluate by it too, give `evaluate` a `removal=Blur(8, 8)`.
         overrides: steps of the method, such as `removal=Blur(10)` or `segmentation=Grid((2, 7, 7))`; or one of
             the numbers that are asked for most, where the method has them: `n_samples`, the coalitions of a
             `Budget`, and `n_segments`, the supervoxels of `Slic` or `Merged`. `when=None` leaves out what `auto`
@@ -168,7 +180,9 @@ def method(name: str, **overrides: Any) -> Explainer | Control:
         raise ValueError(
             f"there is no method {name!r}{_did_you_mean(name, names())}; there are {', '.join(names())}"
         )
+    checks.one_of("protocol", protocol, PROTOCOLS)
     parts = _METHODS[name]() if name in _METHODS else _control()
+    parts |= _second_version(name) if protocol == "v2" else {}
     for key, value in overrides.items():
         if key not in _NUMBERS:
             _check_part(name, key, value, parts)

@@ -2,10 +2,12 @@ import json
 
 import pytest
 import yaml
+from hydra import compose, initialize_config_module
 
 from lavx.errors import RequestError
 from lavx.experiments.compose import settings
 from lavx.experiments.identity import claim, difference, holds
+from lavx.experiments.run import run_identity
 
 
 def test_difference_names_the_keys():
@@ -83,3 +85,24 @@ def test_a_folder_of_before_windows_had_a_stride_had_that_of_a_half():
     assert difference(old, new) == []
     new["method"]["segmentation"]["stride"] = 1
     assert difference(old, new) == ["method.segmentation.stride: 0.5 -> 1"]
+
+
+def composed(*overrides):
+    with initialize_config_module("lavx.conf", version_base="1.3"):
+        return run_identity(settings(compose("run", overrides=["method=lime", *overrides])))
+
+
+def test_results_of_two_protocols_never_land_in_one_folder(tmp_path):
+    first, second = composed(), composed("protocol=v2")
+    claim(tmp_path, first, {})
+    assert holds(tmp_path, first) and not holds(tmp_path, second)
+    with pytest.raises(RequestError, match="(?s)method.removal._tar.*metric.removal._tar.*protocol: v1 -> v2"):
+        claim(tmp_path, second, {})
+    # Nor where every step is set to be the other's: what is published under a name stays told by it.
+    alike = composed(
+        "protocol=v2", "method/removal=black", "method/removal@metric.removal=black", "~method/smoothing"
+    )
+    assert difference(first, alike) == ["protocol: v1 -> v2"]
+    before = {key: value for key, value in first.items() if key != "protocol"}
+    assert difference(before, first) == []
+    assert "protocol: v1 -> v2" in difference(before, second)

@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_module
 
 from lavx import presets
 from lavx.explainer import CONTROLS
-from lavx.methods.removal import Blur
+from lavx.methods.removal import Blur, Gray
 from lavx.methods.sampling import All, Budget
 from lavx.methods.segmentation import Grid, Slic
 from lavx.methods.selection import Bernoulli
@@ -44,6 +44,34 @@ def test_every_file_has_a_preset_and_every_preset_a_file():
 @pytest.mark.parametrize("method", METHODS)
 def test_a_preset_is_what_its_file_says(method):
     assert described(presets.method(method)) == described(from_yaml(method))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_preset_of_the_second_protocol_is_what_its_files_say(method):
+    assert described(presets.method(method, protocol="v2")) == described(from_yaml(method, "protocol=v2"))
+    assert described(presets.method(method, protocol="v2")) != described(presets.method(method))
+
+
+def test_the_second_protocol_has_the_published_settings_and_leaves_steps_that_are_given():
+    lime = presets.method("lime", protocol="v2", n_samples=7)
+    assert (lime.removal.sigma_space, lime.removal.sigma_time, lime.removal.feather) == (8, 8, (0, 3.5, 3.5))
+    assert lime.smoothing.sigma == (0, 3.5, 3.5) and lime.sampling == Budget(7)
+    rise = presets.method("rise", protocol="v2")
+    assert rise.removal.feather == rise.smoothing.sigma == (0, 0, 0)
+    given = presets.method("lime", protocol="v2", removal=Blur(5))
+    assert given.removal.sigma_space == 5 and given.smoothing.sigma == (0, 3.5, 3.5)
+    assert described(from_yaml("lime", "protocol=v2", "method/removal=gray").removal) == described(Gray())
+    with pytest.raises(ValueError, match="protocol must be one of v1, v2, got 'v3'"):
+        presets.method("lime", protocol="v3")
+
+
+@pytest.mark.parametrize("command", ["run", "explain"])
+def test_the_second_protocol_evaluates_with_its_baseline(command):
+    with initialize_config_module("lavx.conf", version_base="1.3"):
+        usual, second = (compose(command, overrides=[f"protocol={p}", "method=lime"]) for p in ("v1", "v2"))
+    assert usual.metric.removal._target_.endswith("Black") and usual.protocol == "v1"
+    metric = hydra.utils.instantiate(second.metric, _convert_="all")
+    assert described(metric.removal) == described(Blur(8, 8)) and second.protocol == "v2"
 
 
 def test_the_comparison_sees_a_type_and_a_number():

@@ -111,3 +111,11 @@ def test_variations_follow_their_method() -> None:
     assert ordered(names) == shown
     assert [method_of(name) for name in shown[:3]] == ["lime", "lime", "rise"]
     assert [name for name in shown if is_control(name)] == ["random", "center-y"]
+
+
+def test_the_second_protocol_is_a_variation_with_a_folder_of_its_own():
+    second = Variation.of("lime", ["protocol=v2", "method/removal=gray", "seed=1"])
+    assert second.changes == ("removal=gray", "protocol=v2")
+    assert Variation.of("lime", ["protocol=v2"]).folder == "lime-protocol=v2"
+    assert Variation.of("lime", ["protocol=v1"]).folder == "lime"
+    assert Variation.of("lime", ["protocol=v2"], label="second").folder == "lime-second"

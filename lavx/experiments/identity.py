@@ -45,7 +45,7 @@ _FILES = (
     "net.classes",
 )
 # Keys that a folder of an earlier version lacks, with what it did.
-_AS_BEFORE = {"metric.map": "raw", "method.segmentation.stride": 0.5}
+_AS_BEFORE = {"protocol": "v1", "metric.map": "raw", "method.segmentation.stride": 0.5}
 _RENAMED = {"Games": "InsertionDeletion", "Floor": "Control"}  # classes of lavx 0.1
 _LARGEST_HASHED = 64 << 20  # bytes; larger files are weights, whose hash is in environment.json anyway
 

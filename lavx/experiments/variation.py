@@ -19,6 +19,7 @@ from lavx.experiments.names import cell_part
 from lavx.files import write_text
 
 CELL = "cell.json"
+PROTOCOL_2 = "protocol=v2"  # as it is typed; the other protocol changes nothing
 _LABEL = re.compile(r"[\w.+@-]([\w.+@ -]{0,38}[\w.+@-])?")  # no `=`, by which changes are told
 _CHANGE = re.compile(r"-(?=[a-z_0-9.]+=)")
 
@@ -30,7 +31,7 @@ class Variation:
     Attributes:
         method: the preset, as in `method=lime`.
         label: what the user calls the variation; None where it has no name.
-        changes: what was changed of the preset, as on the command line but without `method.`.
+        changes: what was changed of the preset, as on the command line but without `method.`; `protocol=v2` too.
     """
 
     method: str
@@ -54,8 +55,10 @@ class Variation:
                 f"label={label} must be 1 to 40 letters, digits, spaces or any of . _ + @ -, as label=lime300"
             )
         given = [override.lstrip("+~") for override in overrides]
-        changed = sorted(each for each in given if each.startswith(("method/", "method.")))
-        changes = tuple(change[len("method/") :].replace("/", ".") for change in changed)
+        changed = sorted(each for each in given if each.startswith(("method/", "method.")) or each == PROTOCOL_2)
+        changes = tuple(
+            change if change == PROTOCOL_2 else change[len("method/") :].replace("/", ".") for change in changed
+        )
         return cls(method, None if label is None else str(label), changes)
 
     @classmethod
