@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from lavx import __version__, stopping
 from lavx.experiments.names import checked_name
 from lavx.terminal import outlast_terminal, why_lost
-from lavx.text import print_any_text
+from lavx.text import print_any_text, visible
 
 COMMANDS = {
     "explain": "explain one video, several, or a folder of them, on any network",
@@ -112,7 +112,7 @@ def _run(word: str, arguments: list[str]) -> int:
             importlib.import_module(f"lavx.commands.{word}").main()
             stopping.check()
     except RequestError as error:
-        print(f"lavx: {error}", file=sys.stderr)
+        print(f"lavx: {visible(str(error), lines=True)}", file=sys.stderr)
         return commands.UNUSABLE
     except KeyboardInterrupt as stop:
         return stopping.exit_status(stop)

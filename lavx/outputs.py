@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lavx.text import visible
 from lavx.types import OutputKind
 
 TOLERANCE = 1e-3
@@ -186,7 +187,8 @@ def class_index(target: int | str, classes: Sequence[str] | None, n_classes: int
         places = [index for index, name in enumerate(classes) if name == target]
         if len(places) > 1:
             raise TargetError(
-                f"target={target} is the name of several classes, {places}: give one of these indices"
+                f"target={visible(str(target))} is the name of several classes, {places}: give one of these "
+                "indices"
             )
         return places[0]
     number = int(target) if isinstance(target, str) and target.isdecimal() else target
@@ -194,7 +196,7 @@ def class_index(target: int | str, classes: Sequence[str] | None, n_classes: int
         return int(number)
     names = ", ".join((classes or ())[:8]) + (", ..." if classes is not None and len(classes) > 8 else "")
     allowed = ", ".join([*also, f"a class ({names})" if names else "a class"])
-    raise TargetError(f"target={target} is neither {allowed} nor an index from 0 to {n_classes - 1}")
+    raise TargetError(f"target={visible(str(target))} is neither {allowed} nor an index from 0 to {n_classes - 1}")
 
 
 def check_classes(classes: Sequence[str] | None, n_classes: int) -> None:

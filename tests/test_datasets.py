@@ -688,6 +688,16 @@ def test_folder_leaves_out_empty_files(tree, caplog):
     assert "1 (b) unreadable" in caplog.text
 
 
+def test_folder_leaves_out_links_that_lead_to_no_file(tree):
+    root = tree("a.mp4")
+    (root / "nowhere.mp4").symlink_to(root / "gone.mp4")
+    (root / "loop.mp4").symlink_to(root / "loop.mp4")
+    inventory = Folder(root).inventory()
+    assert [video.id for video in inventory.videos] == ["a"]
+    assert inventory.unreadable["nowhere"] == f"{root}/nowhere.mp4: No such file or directory"
+    assert inventory.unreadable["loop"].startswith(f"{root}/loop.mp4: Too many levels of symbolic links")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -125,6 +125,7 @@ def test_a_video_that_was_cut_off_resumes_inside_its_samples(configure, tmp_path
         ("video=nowhere.mp4", "video=nowhere.mp4: there is no such file or folder"),
         ("target=label", "target=label: nobody says what these videos show"),
         ("target=purple", r"target=purple is neither predicted, label, a class \(red, green, blue\)"),
+        ("target='pur\nple'", r"target=pur\\nple is neither predicted"),
         ("windows=0", "windows must be a whole number"),
         ("net.function=my_function:nothing", "nothing"),
         ("net.classes=nowhere.txt", "nowhere.txt: there is no such file"),

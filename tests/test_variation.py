@@ -41,7 +41,7 @@ def test_networks_are_called_by_their_name_as_hydra_reads_it(override: str, net:
 
 @pytest.mark.parametrize("label", ["", "a/b", "..\\x", " a", "a ", "x" * 41, "a\nb", "[1]", "n_samples=300"])
 def test_labels_must_fit_into_a_folder_s_name(label: str) -> None:
-    with pytest.raises(RequestError, match=r"label=[\s\S]* must be 1 to 40 letters, .* as label=lime300"):
+    with pytest.raises(RequestError, match=r"label=.* must be 1 to 40 letters, .* as label=lime300"):
         cell_name([], CHOICES, label)
 
 

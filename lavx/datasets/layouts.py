@@ -171,8 +171,10 @@ def readable(videos: Sequence[Video], decode: bool = False) -> tuple[list[Video]
             elif video.path.stat().st_size == 0:
                 raise VideoError(f"{video.path}: the file is empty (0 bytes).")
             good.append(video)
-        except (VideoError, OSError) as error:
+        except VideoError as error:
             bad[video.id] = str(error)
+        except OSError as error:  # of a link that leads nowhere or in a circle
+            bad[video.id] = f"{video.path}: {error.strerror or error}"
     return good, bad
 
 

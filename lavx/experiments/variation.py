@@ -17,6 +17,7 @@ from pathlib import Path
 from lavx.errors import RequestError
 from lavx.experiments.names import cell_part
 from lavx.files import write_text
+from lavx.text import visible
 
 CELL = "cell.json"
 PROTOCOL_2 = "protocol=v2"  # as it is typed; the other protocol changes nothing
@@ -52,7 +53,8 @@ class Variation:
         """
         if label is not None and not _LABEL.fullmatch(str(label)):
             raise RequestError(
-                f"label={label} must be 1 to 40 letters, digits, spaces or any of . _ + @ -, as label=lime300"
+                f"label={visible(str(label))} must be 1 to 40 letters, digits, spaces or any of . _ + @ -, as "
+                "label=lime300"
             )
         given = [override.lstrip("+~") for override in overrides]
         changed = sorted(each for each in given if each.startswith(("method/", "method.")) or each == PROTOCOL_2)

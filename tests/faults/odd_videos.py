@@ -85,7 +85,7 @@ CONTAINERS = {
     "mkv": ("matroska", "libx264", "yuv420p"),
     "avi": ("avi", "mpeg4", "yuv420p"),
     "mov": ("mov", "mjpeg", "yuvj420p"),
-    "ts": ("mpegts", "mpeg2video", "yuv420p"),
+    "mpg": ("mpegts", "mpeg2video", "yuv420p"),  # .ts is no video to lavx: most such files are TypeScript
 }
 
 
@@ -100,7 +100,7 @@ def write_corpus(folder: Path) -> dict[str, set[str]]:
         if verdict is not None:
             verdict.add(name)
 
-    wholes = {end: encoded(frames(), *how, fps=25 if end == "ts" else 12) for end, how in CONTAINERS.items()}
+    wholes = {end: encoded(frames(), *how, fps=25 if end == "mpg" else 12) for end, how in CONTAINERS.items()}
     for end, content in wholes.items():
         write(f"whole.{end}", content, good)
         for n, share in enumerate(np.linspace(0.02, 0.98, 16)):
