@@ -304,6 +304,18 @@ def test_retest_compares_voxels_where_regions_differ(network, clip, tmp_path):
     assert retest(one, other) == pytest.approx(both, abs=1e-5)
 
 
+def test_passes_for_the_importance_per_frame_count(network, clip, tmp_path):
+    store = SharedScores(tmp_path / "v.jsonl", "about")
+    settings = settings_of(["auto"], [20])
+    settings[0].explainer.segmentation = Grid((2, 2, 2))
+    passes = []
+    for _ in range(2):  # kept scores are counted like others
+        video = VideoBenchmark(sharing(network, clip, store), "v", 0, None, None, 1, 40, None)
+        (row,) = video.rows(settings)
+        passes.append(row.passes)
+    assert passes[0] == passes[1] > 20
+
+
 # Tables
 
 
@@ -330,7 +342,7 @@ def test_an_error_that_its_reference_does_not_carry_is_marked():
     sure, unsure = [row("v", 0.5, 0.05)], [row("v", 0.5, 0.06, method="lime")]
     about = {"net": "tpn", "dataset": "shapes", "n_videos": 1, "n_draws": 1}
     text = markdown({**about, "cells": cells(sure + unsure)})
-    assert "| rise | 250 | 0.500 | 0.050 |" in text and "| lime | 250 | 0.500 \\* | 0.060 |" in text
+    assert "| rise | 250 | 9 | 0.500 | 0.050 |" in text and "| lime | 250 | 9 | 0.500 \\* | 0.060 |" in text
     assert "more than a tenth of this error" in text and "rise, lime: means." in text
     assert "tenth" not in markdown({**about, "cells": cells(sure)})
 

@@ -64,7 +64,7 @@ class Row:
         method: name of the method.
         n_samples: asked for; None where the method itself says how many.
         draw: number of the draw, from 0.
-        passes: coalitions scored.
+        passes: coalitions scored, those for the importance per frame among them.
         n_regions: R.
         exact: whether all coalitions that the method stands for were scored.
         estimand: what it estimates; None where it estimates nothing, or nobody has said what.
@@ -144,12 +144,22 @@ class VideoBenchmark:
         for setting in settings:
             first: Explanation | None = None
             for number in range(self.n_draws):
-                before = self.clip.stopwatch.seconds["summary"]
+                seconds, n_asked = self.clip.stopwatch.seconds["summary"], self.clip.n_asked
                 explanation = self._explained(setting, number)
-                seconds = self.clip.stopwatch.seconds["summary"] - before
-                yield self._row(setting, number, explanation, first, seconds)
+                row = Row(
+                    video=self.name,
+                    method=setting.method,
+                    n_samples=setting.n_samples,
+                    draw=number,
+                    passes=self.clip.n_asked - n_asked,
+                    n_regions=explanation.result.regions.n_regions,
+                    exact=explanation.result.is_exact,
+                    summary_seconds=self.clip.stopwatch.seconds["summary"] - seconds,
+                )
+                self._fill_in(row, setting, explanation, first)
+                yield row
                 first = first or explanation
-                if isinstance(setting.explainer, Control) or explanation.result.is_exact:
+                if isinstance(setting.explainer, Control) or row.exact:
                     break
 
     def _explained(self, setting: Setting, number: int) -> Explanation:
@@ -164,30 +174,17 @@ class VideoBenchmark:
             ground_truth=self.ground_truth,
         )
 
-    def _row(
-        self, setting: Setting, number: int, explanation: Explanation, first: Explanation | None, seconds: float
-    ) -> Row:
-        result = explanation.result
-        row = Row(
-            video=self.name,
-            method=setting.method,
-            n_samples=setting.n_samples,
-            draw=number,
-            passes=result.n_samples,
-            n_regions=result.regions.n_regions,
-            exact=result.is_exact,
-            summary_seconds=seconds,
-        )
+    def _fill_in(self, row: Row, setting: Setting, explanation: Explanation, first: Explanation | None) -> None:
+        """Measure all but what the explanation cost."""
         if isinstance(setting.explainer, Explainer):
             self._compare(row, setting.explainer, explanation)
         if first is not None:
             row.retest = retest(first, explanation)
         for name, value in explanation.color().items():
             setattr(row, name, value)
-        if self.metric is not None and number == 0:
+        if self.metric is not None and row.draw == 0:
             curves = self.metric(self.clip, explanation.heatmap)
             row.insertion, row.deletion = curves["insertion"].auc, curves["deletion"].auc
-        return row
 
     def _compare(self, row: Row, explainer: Explainer, explanation: Explanation) -> None:
         """Fill in what needs a reference."""

@@ -112,7 +112,7 @@ def _summarized(values: NDArray[np.float64]) -> dict[str, Any]:
 def markdown(summary: Mapping[str, Any]) -> str:
     """A table of the cells, and what its columns are."""
     found = summary["cells"]
-    header = ["method", "passes", *_COLUMNS.values()]
+    header = ["method", "passes", "regions", *_COLUMNS.values()]
     lines = [
         f"## Efficiency: {summary['net']} on {summary['dataset']}, {summary['n_videos']} videos",
         "",
@@ -126,7 +126,8 @@ def markdown(summary: Mapping[str, Any]) -> str:
 
 
 def _line(cell: Mapping[str, Any]) -> list[str]:
-    return [cell["method"], f"{cell['passes']:,.0f}", *(_entry(cell, name) for name in _COLUMNS)]
+    numbers = (f"{cell['passes']:,.0f}", f"{cell['n_regions']:,.0f}")
+    return [cell["method"], *numbers, *(_entry(cell, name) for name in _COLUMNS)]
 
 
 def _entry(cell: Mapping[str, Any], name: str) -> str:
@@ -152,7 +153,8 @@ def _legend(summary: Mapping[str, Any]) -> list[str]:
     lines = [
         f"{summary['n_draws']} draws a video. In brackets 95 % intervals over videos: of the median for *error* "
         "(bootstrap), of the mean for all else (Student's t).",
-        "*error*: squared distance to the reference over the reference's own square, both centered; "
+        "*error*: squared distance to the reference over the reference's own square, both centered, of what the "
+        "method itself estimates on its own regions; "
         "*of the reference*: its own error, a quarter of the squared distance of its two halves; "
         "*top overlap*: share of its 10 largest regions (a quarter of all where there are fewer than 40) that are "
         "found; *retest r*: correlation of two draws, *estimated*: what the method says of it; *coverage*: share "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,12 +68,19 @@ def run_efficiency(config: Settings, names: tuple[str, str], folder: Path) -> tu
         network = build_network(config, names, dataset, videos, **placed)
         if network.classes:
             check_target(config.target, network.classes)
-        rows, n_failed = _Measuring(config, dataset, network, settings, folder).measure(videos, names)
-    place = torch.cuda.get_device_name(network.device) if network.device.type == "cuda" else str(network.device)
-    about = {**environment(network.weights, place, config.seed), "precision": config.precision}
+        measuring = _Measuring(config, dataset, network, settings, folder)
+        place = (
+            torch.cuda.get_device_name(network.device) if network.device.type == "cuda" else str(network.device)
+        )
+        about = {**environment(network.weights, place, config.seed), "precision": config.precision}
+        rows: list[Row] = []
+        text = ""
+        for found in measuring.measure(videos, names):
+            rows += found
+            text = _write(folder, config, names, rows, about)  # after each video, for those who look meanwhile
     if not rows:
         raise RequestError(f"none of the {len(videos)} videos could be measured; {folder / NAME}.log says why")
-    return _write(folder, config, names, rows, about), n_failed
+    return text, measuring.n_failed
 
 
 def _settings(config: Settings) -> list[Setting]:
@@ -93,34 +100,36 @@ def _settings(config: Settings) -> list[Setting]:
 
 
 class _Measuring:
-    """Measures the videos one after the other."""
+    """Measures the videos one after the other.
+
+    Attributes:
+        n_failed: videos that could not be measured.
+    """
 
     def __init__(
         self, config: Settings, dataset: Dataset, network: Any, settings: list[Setting], folder: Path
     ) -> None:
         self.config, self.dataset, self.network, self.settings = config, dataset, network, settings
+        self.n_failed = 0
         self.batches = BatchSizes(network, config.batch_size)
         self.segmenter = SegmentationCache(Path(config.outputs) / config.name / ".segmentations")
         self.scores = folder / "scores"
         self.scores.mkdir(exist_ok=True)
         self.classes = class_map(dataset.classes, network.classes, config.class_map, "net")
 
-    def measure(self, videos: Sequence[Video], names: tuple[str, str]) -> tuple[list[Row], int]:
-        """All rows, and how many videos failed."""
-        rows: list[Row] = []
-        n_failed = 0
+    def measure(self, videos: Sequence[Video], names: tuple[str, str]) -> Iterator[list[Row]]:
+        """The rows of each video that can be measured."""
         with Bars(len(videos), f"benchmark {' '.join(names)}") as bars:
             for video in videos:
                 try:
                     found = self._rows(video, bars)
                 except (VideoError, ScoreError) as error:
-                    n_failed += 1
+                    self.n_failed += 1
                     log.warning("%s: %s", video.id, error)
                     bars.video_done(f"{visible(video.id)}: failed: {visible(str(error))}")
                     continue
-                rows += found
+                yield found
                 bars.video_done(f"{visible(video.id)}: {_in_a_line(found)}")
-        return rows, n_failed
 
     def _rows(self, video: Video, bars: Bars) -> list[Row]:
         fold = prepare(self.network, self.dataset, video)

@@ -9,7 +9,7 @@ import numpy as np
 
 from lavx.experiments.score_store import FileScoreStore
 from lavx.game import ClipGame, ScoredClip, Seeds
-from lavx.types import Behavior, Outputs, Progress, Regions, Removal, Scores
+from lavx.types import Behavior, Kept, Outputs, Progress, Regions, Removal, Scores
 
 
 class SharedScores(FileScoreStore):
@@ -50,9 +50,13 @@ class SharingClip(ScoredClip):
     """A scored clip whose store holds many games: regions, removal and behavior are part of a score's key.
 
     The arguments are those of `ScoredClip`.
+
+    Attributes:
+        n_asked: coalitions that games were asked for, kept scores among them; not the clip and the baseline.
     """
 
     def __init__(self, *arguments: Any, progress: Progress, **options: Any) -> None:
+        self.n_asked = 0
         super().__init__(*arguments, progress=_first_word(progress), **options)
 
     def game(
@@ -68,6 +72,10 @@ class SharingClip(ScoredClip):
         """The game of removing regions; outputs are never kept."""
         key = f"{stage} {fingerprint(regions)} {described(removal)} {described(behavior)}"
         return super().game(regions, removal, behavior, stage=key, **options)
+
+    def _scores(self, kept: Kept, *arguments: Any, **options: Any) -> tuple[Scores, Outputs | None]:
+        self.n_asked += int(np.count_nonzero(kept.any(axis=1) & ~kept.all(axis=1)))
+        return super()._scores(kept, *arguments, **options)
 
 
 def _first_word(progress: Progress) -> Progress:
