@@ -115,14 +115,14 @@ def relative_error(attribution, reference):
 @pytest.mark.slow
 def test_the_error_is_at_most_half_that_of_1000_plain_samples(tmp_path):
     network, errors = embedded("tpn"), []
-    for video in Shapes(tmp_path, n_videos=10).videos():
+    for video in Shapes(tmp_path, n_videos=4).videos():
         frames = network.read(video.path).frames
         pair = []
         for method in (lavx.method("auto", when=None), lavx.method("kernel_shap")):
             found = lavx.explain(network, frames, method, name=video.id, progress=False, check_noise=False)
             scored = ScoredClip(network, frames, seeds=Seeds(7, video.id), batches=BatchSizes(network))
             game = scored.game(found.result.regions, method.removal, method.behavior)
-            drawn = ShapleyKernel().draw(game.n_regions, 4000, np.random.default_rng(7))
+            drawn = ShapleyKernel().draw(game.n_regions, 3000, np.random.default_rng(7))
             reference = ShapleyRegression()(drawn, game(drawn.kept), game.full, game.empty)
             pair.append(relative_error(found.attribution, reference))
         errors.append(pair)

@@ -169,4 +169,4 @@ def test_when_finds_the_change_of_color_within_one_sampled_frame(net, at_least, 
             e = lavx.explain(network, video.path, method, name=video.id, progress=False, check_noise=False)
             hits.append(abs(e.per_frame.moment - change) <= 1)
     assert np.mean(found["when"]) >= at_least
-    assert 0.2 <= np.mean(found["random"]) <= 0.65  # chance is 0.41
+    assert 0.2 <= np.mean(found["random"]) <= 0.65  # chance is 0.46

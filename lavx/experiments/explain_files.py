@@ -146,5 +146,5 @@ def _peak(record: VideoRecord) -> str:
     error = "" if record.peak_std_error is None else f" \N{PLUS-MINUS SIGN} {record.peak_std_error:.2g}"
     return (
         f"{record.peak_frame} at {record.peak_second:.2f} s, importance {record.peak_importance:.3g}{error}; "
-        f"the most important two in a row around {record.moment_second:.2f} s"
+        f"the most important moment around {record.moment_second:.2f} s"
     )

@@ -140,7 +140,7 @@ class VideoRecord:
         peak_second: where it lies in the video.
         peak_importance: its importance.
         peak_std_error: the standard error of that; None where nothing was drawn, or nobody knows.
-        moment_second: where the middle of the two neighboring frames lies that matter most together.
+        moment_second: where the most important place between two frames lies, see `lavx.methods.frames`.
         per_frame: importance of all frames; None where that was not noted.
         error: why the video was not explained; None where it was.
 

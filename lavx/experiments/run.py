@@ -323,8 +323,10 @@ class Cell:
         if self._announced:
             return
         self._announced = True
-        sampling = getattr(self.asked.method, "sampling", None)
-        n_passes = getattr(sampling, "n_samples", 0) + 2 * self.asked.metric.usual_steps
+        explainers = (self.asked.method, getattr(self.asked.method, "when", None))
+        samplings = [getattr(explainer, "sampling", None) for explainer in explainers]
+        n_samples = sum(getattr(sampling, "n_samples", 0) for sampling in samplings)
+        n_passes = n_samples + 2 * self.asked.metric.usual_steps
         seconds = clip.stopwatch.seconds["inference"] / clip.n_passes
         if n_passes * seconds > _LONG:
             seconds = clip.time_pass()  # the first one warms up, and may take a hundred times as long

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from lavx.types import Estimate, Regions
 
+_BINOMIAL = (1, 3, 3, 1)
+
 
 @dataclass(frozen=True)
 class FrameImportance:
@@ -42,13 +44,13 @@ class FrameImportance:
 
     @property
     def moment(self) -> float:
-        """Where the two neighboring frames lie that matter most together: the middle between them, such as 4.5.
+        """The most important place between two frames, such as 4.5 between the frames 4 and 5.
 
-        What changes a network's mind happens between frames: a change has a frame on either side. 0 for a clip of
-        one frame.
+        What changes a network's mind happens between frames: a change has frames on either side, of which the
+        nearest two count three times as much here as the next two, so that errors of single frames even out. 0 for
+        a clip of one frame.
         """
-        pairs = self.values[:-1] + self.values[1:]
-        return float(pairs.argmax()) + 0.5 if len(pairs) else 0.0
+        return float(np.convolve(self.values, _BINOMIAL)[2:-2].argmax()) + 0.5 if len(self.values) > 1 else 0.0
 
 
 def shares(regions: Regions, device: torch.device | None = None) -> NDArray[np.float64]:
