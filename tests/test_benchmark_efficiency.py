@@ -342,7 +342,7 @@ def test_an_error_that_its_reference_does_not_carry_is_marked():
     sure, unsure = [row("v", 0.5, 0.05)], [row("v", 0.5, 0.06, method="lime")]
     about = {"net": "tpn", "dataset": "shapes", "n_videos": 1, "n_draws": 1}
     text = markdown({**about, "cells": cells(sure + unsure)})
-    assert "| rise | 250 | 9 | 0.500 | 0.050 |" in text and "| lime | 250 | 9 | 0.500 \\* | 0.060 |" in text
+    assert "| rise | 250 | 9 | 0.50 | 0.05 |" in text and "| lime | 250 | 9 | 0.50 \\* | 0.06 |" in text
     assert "more than a tenth of this error" in text and "rise, lime: means." in text
     assert "tenth" not in markdown({**about, "cells": cells(sure)})
 

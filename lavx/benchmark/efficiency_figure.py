@@ -9,6 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from lavx.drawing.style import INK, SOFT, plain_axes
 
@@ -36,8 +37,8 @@ def draw_efficiency(file: Path, cells: Sequence[Mapping[str, Any]], title: str) 
     """
     figure = Figure(figsize=(11, 6.6), dpi=120, facecolor="white", layout="constrained")
     figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, color=INK)
-    methods = list(dict.fromkeys(cell["method"] for cell in cells))
-    for axes, (name, words, center) in zip(figure.subplots(2, 3).flat, _PLOTS, strict=True):
+    methods = list(dict.fromkeys(cell["method"] for cell in cells if cell["passes"]))  # controls take none
+    for axes, (name, words, center) in zip(figure.subplots(2, 3, sharex=True).flat, _PLOTS, strict=True):
         for number, method in enumerate(methods):
             points = [c for c in cells if c["method"] == method and _is_drawn(c, name, center)]
             if points:
@@ -65,7 +66,7 @@ def _look(number: int) -> dict[str, Any]:
 def _is_drawn(cell: Mapping[str, Any], name: str, center: str) -> bool:
     if cell[name][center] is None or cell["passes"] == 0:
         return False
-    return name != "error" or cell[name][center] > 0  # the axis is logarithmic; exact methods have no error
+    return not (cell["exact"] and name in ("error", "top_overlap"))  # they are what they estimate
 
 
 def _draw_line(axes: Axes, points: Sequence[Mapping[str, Any]], name: str, center: str, number: int) -> None:
@@ -82,6 +83,10 @@ def _draw_line(axes: Axes, points: Sequence[Mapping[str, Any]], name: str, cente
 
 def _label(axes: Axes, name: str, words: str) -> None:
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.tick_params(labelbottom=True)
     axes.set_xlabel("forward passes", fontsize=8.5, color=SOFT)
     axes.set_title(words, fontsize=9, color=INK, loc="left")
     plain_axes(axes)

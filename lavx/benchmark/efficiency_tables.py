@@ -138,14 +138,19 @@ def _entry(cell: Mapping[str, Any], name: str) -> str:
     value = measure["median" if by_median else "mean"]
     if value is None:
         return ""
-    digits = 3 if by_median else 2
     ends = [measure[end] for end in (("median_low", "median_high") if by_median else ("low", "high"))]
-    text = f"{value:.{digits}f}"
+    text = _rounded(value) if by_median else f"{value:.2f}"
     if name == "error":
         text += "" if cell["error_is_sure"] else " \\*"
     if name != "reference_error" and None not in ends:
-        text += f" ({ends[0]:.{digits}f} to {ends[1]:.{digits}f})"
+        low, high = (_rounded(end) if by_median else f"{end:.2f}" for end in ends)
+        text += f" ({low} to {high})"
     return text
+
+
+def _rounded(error: float) -> str:
+    """Two digits of a number that may be of any size."""
+    return f"{error:.2f}" if error >= 0.1 else f"{error:.2g}" if error >= 1e-4 else f"{error:.0e}"
 
 
 def _legend(summary: Mapping[str, Any]) -> list[str]:
