@@ -162,7 +162,7 @@ def test_a_file_from_before_there_were_errors_is_read(network, clip, tmp_path):
     np.savez(tmp_path / "e.npz", **{name: a for name, a in e.arrays().items() if name not in new})
     again = lavx.Explanation.load(tmp_path / "e.npz")
     assert again.std_error is None and again.result.outputs is None
-    assert not again.result.is_exact and again.notes == ()  # nobody noted that nothing was drawn
+    assert again.result.is_exact and again.notes == ("exact",)  # as the method of this name lists its coalitions
 
 
 def test_exact_methods_say_so_and_controls_say_nothing(network, clip):
