@@ -35,7 +35,8 @@ def _options(config: Settings, step: str) -> dict[str, Any]:
     group = f"method/{step}"
     names = GlobalHydra.instance().config_loader().get_group_options(group)
     nodes = {name: _composed(config, f"{group}={name}").method[step] for name in names}
-    return {name: build(node, f"{group}={name}") for name, node in nodes.items()}
+    # An option with a parameter that only the user knows, as a video, cannot be drawn.
+    return {name: build(node, f"{group}={name}") for name, node in nodes.items() if "???" not in node.values()}
 
 
 def _gallery(config: Settings, dataset_name: str, net_name: str) -> int:
