@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lavx import explanation_file as file
 from lavx import presets
 from lavx.clips import as_clip
-from lavx.diagnostics import Diagnostics, diagnose, notes, sampling_error, sampling_error_in_words
+from lavx.diagnostics import Diagnostics, diagnose, notes, sampling_error_in_words
 from lavx.explainer import Control, Explainer, MethodResult, estimated
 from lavx.game import BatchSizes, ScoredClip, Seeds
 from lavx.methods.behavior import Probability
@@ -37,12 +37,11 @@ from lavx.metrics.insertion_deletion import (
 )
 from lavx.metrics.localization import drawn_color, localization, unit
 from lavx.networks.adapt import classifier as adapt
-from lavx.outputs import class_index, probabilities
+from lavx.outputs import probabilities
 from lavx.progress import terminal_bar
 from lavx.types import (
     OUTPUT_KINDS,
     Attribution,
-    Behavior,
     Classifier,
     Clip,
     Drawing,
@@ -81,9 +80,6 @@ class Explanation:
         diagnostics: what tells whether it can be trusted, see `lavx.diagnostics.diagnose`; empty in one that was
             loaded from a file.
         ground_truth: bool (T, H, W), where the answer lies, outlined in pictures; None where unknown.
-        over: index of the class whose score was subtracted, in a contrast; else None.
-        summary: what made the attribution of the scores; None where that is not known.
-        behavior: what made the scores of the outputs; None likewise.
     """
 
     result: MethodResult
@@ -102,9 +98,6 @@ class Explanation:
     n_passes: int = 0
     diagnostics: Diagnostics = field(default_factory=dict)
     ground_truth: NDArray[np.bool_] | None = None
-    over: int | None = None
-    summary: Summary | None = None
-    behavior: Behavior | None = None
 
     @property
     def attribution(self) -> Attribution:
@@ -154,12 +147,6 @@ class Explanation:
         """The name of a class, or its number where names are unknown."""
         return f"class {index}" if self.classes is None else self.classes[index]
 
-    @property
-    def _explained(self) -> str:
-        """What is explained, in words."""
-        name = self.class_name(self.target)
-        return name if self.over is None else f"{name} over {self.class_name(self.over)}"
-
     def top(self, n: int = 5) -> list[tuple[str, float]]:
         """The classes with the largest outputs and what the classifier says of them, largest first."""
         order = np.argsort(-self.outputs, kind="stable")[:n]
@@ -207,61 +194,12 @@ class Explanation:
         if not result.n_samples:
             raise ValueError("this explanation keeps no coalitions: a control, or a file of lavx 0.1")
         summary.check_coalitions(result.coalitions)
-        found = _summarized(result, summary)
+        found = estimated(summary, result.coalitions, result.scores, result.full, result.empty, result.regions)
         if result.per_frame is not None and result.per_frame.how:  # a game of its own, not part of these scores
-            found = replace(found, per_frame=result.per_frame)
-        return replace(self, result=found, summary=summary)
-
-    def for_target(
-        self,
-        target: int | str,
-        over: int | str | None = None,
-        *,
-        summary: Summary | None = None,
-        behavior: Behavior | None = None,
-    ) -> Explanation:
-        """The explanation of another class, from the outputs kept of each coalition, without a forward pass.
-
-        Args:
-            target: index or name of the class.
-            over: of a class whose score is subtracted: what speaks for `target` rather than for this one.
-            summary: what makes an attribution of the scores; None for the method's own.
-            behavior: what makes a score of the outputs; None for the method's own.
-
-        Returns:
-            The explanation that `explain` would give for this target, to within float32. Its diagnostics say
-            nothing of the network's noise, and its importance per frame is that of the regions.
-
-        Raises:
-            ValueError: if there is no such class, or the outputs or the method's parts were not kept.
-        """
-        result, summary, behavior = self.result, summary or self.summary, behavior or self.behavior
-        if result.outputs is None or result.empty_outputs is None:
-            raise ValueError("this explanation keeps no outputs of other classes: a control, or an earlier lavx's")
-        if summary is None or behavior is None:
-            raise ValueError(
-                "the summary or the behavior is not the one of the method's preset, and files do not keep them: "
-                "give for_target the summary and the behavior"
-            )
-        index = class_index(target, self.classes, len(self.outputs))
-        other = None if over is None else class_index(over, self.classes, len(self.outputs))
-        ends = np.stack([self.outputs.astype(np.float32), result.empty_outputs])
-        rows = torch.from_numpy(np.concatenate([ends, result.outputs]))
-        scores = behavior(rows, index, self.kind).double()
-        if other is not None:
-            scores = scores - behavior(rows, other, self.kind).double()
-        full, empty, *_ = scores.tolist()
-        result = replace(result, scores=scores[2:].numpy(), full=full, empty=empty)
-        explained_anew = _summarized(result, summary)
-        return replace(
-            self,
-            result=explained_anew,
-            target=index,
-            over=other,
-            summary=summary,
-            behavior=behavior,
-            diagnostics=sampling_error(explained_anew) | explained_anew.more,
-        )
+            found["per_frame"] = result.per_frame
+        spread = result.regions.heatmap(torch.from_numpy(found["attribution"]))
+        heatmap = spread.cpu().numpy().astype(np.float32)
+        return replace(self, result=replace(result, heatmap=heatmap, **found))
 
     def overlay(self, path: str | Path | None = None, visualization: Visualization | None = None) -> Frames | Path:
         """The explanation over the frames, with the visualization's lines.
@@ -356,7 +294,7 @@ class Explanation:
             dataset="",
             net=self.network,
             method=self.method,
-            target=self._explained,
+            target=self.class_name(self.target),
             score=self.score,
             predicted=self.class_name(predicted),
             predicted_score=float(self.probabilities[predicted]),
@@ -373,7 +311,7 @@ class Explanation:
         """One line: what is explained, how, and how the attribution is made."""
         size = " x ".join(map(str, self.frames.shape[:3]))
         return (
-            f"<lavx.Explanation of {self._explained!r} ({self.score:.3f}) by {self.method}: "
+            f"<lavx.Explanation of {self.class_name(self.target)!r} ({self.score:.3f}) by {self.method}: "
             f"{self.result.regions.n_regions} regions, {self.result.n_samples} samples, clip {size}>"
         )
 
@@ -396,8 +334,6 @@ class Explanation:
             "method": self.method,
             "network": self.network,
             "name": self.name,
-            **({} if self.over is None else {"over": self.over}),
-            **{n: repr(part) for n, part in (("summary", self.summary), ("behavior", self.behavior)) if part},
             **({} if self.classes is None else {"classes": np.array(self.classes, dtype=np.str_)}),
             **({} if self.fps is None else {"clip_fps": self.fps}),
             **({} if self.ground_truth is None else {"ground_truth": np.packbits(self.ground_truth)}),
@@ -416,7 +352,6 @@ class Explanation:
             raise ValueError(f"{path} is of lavx 0.1, which stored no frames: explain the video again")
         method = str(arrays["method"])
         result = file.read_result(arrays)
-        summary, behavior = _parts_of(method, arrays)
         return Explanation(
             result=result if "coalition_units" in arrays else _with_errors(result, method),
             frames=arrays["frames"],
@@ -433,28 +368,7 @@ class Explanation:
             name=str(arrays["name"]),
             network=str(arrays["network"]),
             ground_truth=file.read_ground_truth(arrays),
-            over=int(arrays["over"]) if "over" in arrays else None,
-            summary=summary,
-            behavior=behavior,
         )
-
-
-def _summarized(result: MethodResult, summary: Summary) -> MethodResult:
-    """A result with another summary of its scores."""
-    found = estimated(summary, result.coalitions, result.scores, result.full, result.empty, result.regions)
-    spread = result.regions.heatmap(torch.from_numpy(found["attribution"]))
-    return replace(result, heatmap=spread.cpu().numpy().astype(np.float32), **found)
-
-
-def _parts_of(method: str, arrays: dict[str, NDArray[Any]]) -> tuple[Summary | None, Behavior | None]:
-    """Summary and behavior of a stored explanation, where they are those of the preset of that name."""
-    preset = presets.method(method) if method in presets.names() else None
-    parts = (getattr(preset, "summary", None), getattr(preset, "behavior", None))
-    summary, behavior = (
-        part if str(arrays.get(name)) == repr(part) else None
-        for name, part in zip(("summary", "behavior"), parts, strict=True)
-    )
-    return summary, behavior
 
 
 @dataclass(frozen=True)
@@ -601,8 +515,6 @@ def explained(
         seconds=dict(clip.stopwatch.seconds),
         n_passes=clip.n_passes,
         diagnostics=diagnose(clip, method, result, check_noise),
-        summary=getattr(method, "summary", None),
-        behavior=method.behavior,
         ground_truth=ground_truth,
     )
 

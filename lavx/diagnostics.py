@@ -87,11 +87,10 @@ def sampling_error_in_words(result: MethodResult) -> tuple[str, ...]:
     beyond, correlation = found["regions_beyond_noise"], found["estimated_retest_correlation"]
     if beyond is None or correlation is None:
         return ()
-    said = (
+    return (
         f"{beyond:.0f} of {result.regions.n_regions} regions beyond noise; "
-        f"estimated retest correlation {correlation:.2f}"
+        f"estimated retest correlation {correlation:.2f}",
     )
-    return (said, f"not settled after {result.n_samples} samples") if result.more.get("cut_off") else (said,)
 
 
 def _score_noise(clip: ScoredClip, method: Explainer | Control) -> float | None:

@@ -39,7 +39,6 @@ from lavx.types import (
     Segmentation,
     Selection,
     Smoothing,
-    Stopping,
     Summary,
     Visualization,
 )
@@ -151,13 +150,13 @@ def estimated(
     scores: Scores,
     full: float,
     empty: float,
-    regions: Regions | None = None,
+    regions: Regions,
     device: torch.device | None = None,
 ) -> dict[str, Any]:
     """The fields of a `MethodResult` that a summary decides, by name.
 
-    Those are `attribution`, `std_error`, `neutral`, `neutral_std_error`, `influence`, `more` and, where there
-    are regions, `per_frame`. A summary that is no `lavx.types.Estimating` may offer
+    Those are `attribution`, `std_error`, `neutral`, `neutral_std_error`, `influence`, `more` and `per_frame`.
+    A summary that is no `lavx.types.Estimating` may offer
     `std_error(coalitions, scores, full, empty) -> (R,) | None`.
     """
     if isinstance(summary, Estimating):
@@ -179,7 +178,7 @@ def estimated(
         "neutral_std_error": neutral_std_error,
         "influence": found.influence,
         "more": found.more,
-        "per_frame": None if regions is None else frame_importance(regions, found, device),
+        "per_frame": frame_importance(regions, found, device),
     }
 
 
@@ -211,24 +210,9 @@ def play(
     Raises:
         ValueError: if the summary cannot use the coalitions; before any forward pass where there is one round.
     """
-    coalitions, scores, _ = _played(game, selection, sampling, summary, rng, clock)
-    return coalitions, scores
-
-
-def _played(
-    game: Game,
-    selection: Selection,
-    sampling: Sampling,
-    summary: Summary,
-    rng: np.random.Generator,
-    clock: Callable[[str], AbstractContextManager[None]],
-) -> tuple[Coalitions, Scores, dict[str, float | None]]:
-    """`play`, and what a sampling that stops by the error has to say, by name."""
     rounds = sampling.rounds(selection, game.n_regions, rng)
-    stopping = sampling if isinstance(sampling, Stopping) else None
     played: list[Coalitions] = []
     scored: list[Scores] = []
-    errors: list[float] = []
     with clock("perturbation"):
         coalitions: Coalitions | None = next(rounds)
         if sampling.one_round and coalitions is not None:
@@ -236,12 +220,6 @@ def _played(
     while coalitions is not None:
         played.append(coalitions)
         scored.append(game(coalitions.kept))
-        if stopping is not None:
-            with clock("summary"):
-                every = Coalitions.joined(played)
-                errors.append(_error(summary, every, np.concatenate(scored), game.full, game.empty))
-            if stopping.settled(errors):
-                break
         with clock("perturbation"):
             try:
                 coalitions = rounds.send(scored[-1])
@@ -250,28 +228,7 @@ def _played(
     every = Coalitions.joined(played)
     if not sampling.one_round:
         summary.check_coalitions(every)
-    return every, np.concatenate(scored), {} if stopping is None else _stopped(stopping, errors)
-
-
-def _error(summary: Summary, coalitions: Coalitions, scores: Scores, full: float, empty: float) -> float:
-    """Mean squared standard error of the attribution as a share of its variance; 1 where that is not known."""
-    if not coalitions.drawn.any():
-        return 0.0
-    try:
-        summary.check_coalitions(coalitions)
-    except ValueError:  # too few for a value of each region, as yet
-        return 1.0
-    found = estimated(summary, coalitions, scores, full, empty)
-    error, variance = found["neutral_std_error"], float(np.var(found["attribution"]))
-    if error is None or variance == 0:
-        return 1.0
-    return min(1.0, float(np.mean(error**2)) / variance)
-
-
-def _stopped(stopping: Stopping, errors: list[float]) -> dict[str, float | None]:
-    """`estimated_error`, and whether the sampling was `cut_off` (1) before that was small enough, else 0."""
-    settled = stopping.settled(errors) or errors[-1] == 0
-    return {"estimated_error": max(errors[-2:]) if errors[-1] else 0.0, "cut_off": float(not settled)}
+    return every, np.concatenate(scored)
 
 
 def _smoothed(regions: Regions, smoothing: Smoothing | None) -> Regions:
@@ -313,8 +270,6 @@ class Explainer:
     ) -> None:
         sampling.check(selection)
         summary.check(selection)
-        if isinstance(sampling, Stopping):
-            sampling.check_summary(summary)
         self.segmentation = segmentation
         self.selection = selection
         self.sampling = sampling
@@ -339,10 +294,9 @@ class Explainer:
         self._say_what_time_is_worth(regions)
         game = clip.game(regions, self.removal, self.behavior, keep_outputs=True)
         rng = clip.seeds.numpy("sampling")
-        coalitions, scores, said = _played(game, self.selection, self.sampling, self.summary, rng, clip.stopwatch)
+        coalitions, scores = play(game, self.selection, self.sampling, self.summary, rng, clip.stopwatch)
         with clip.stopwatch("summary"):
             found = estimated(self.summary, coalitions, scores, game.full, game.empty, regions, clip.device)
-            found["more"] = found["more"] | said
             regions = _smoothed(regions, self.smoothing)
             heatmap = clip.heatmap(regions, found["attribution"])
         return MethodResult(

@@ -6,8 +6,6 @@
 | lime | 3D LIME | Ribeiro et al. 2016 |
 | kernel_shap | 3D Kernel SHAP | Lundberg and Lee 2017 |
 | rise | 3D RISE | Petsiuk et al. 2018 |
-| shap_trees | Shapley values of boosted trees, corrected by Kernel SHAP | Witter et al. 2025 |
-| rise_trees | 3D RISE's means of boosted trees, corrected by its own | Witter et al. 2025 |
 | loco | leave one covariate out | Lei et al. 2018 |
 | univariate | univariate predictors | Guyon and Elisseeff 2003 |
 | occlusion | 3D sampled occlusion sensitivity | Zeiler and Fergus 2014 |
@@ -30,14 +28,7 @@ from lavx.methods.sampling import All, Budget
 from lavx.methods.segmentation import Merged, Slic, SoftGrid, Stretches, Windows
 from lavx.methods.selection import Bernoulli, LeaveOneOut, OnlyOne, ShapleyKernel
 from lavx.methods.smoothing import Gaussian
-from lavx.methods.summary import (
-    CrossFittedMean,
-    CrossFittedShapley,
-    Difference,
-    MeanWhenKept,
-    Ridge,
-    ShapleyRegression,
-)
+from lavx.methods.summary import Difference, MeanWhenKept, Ridge, ShapleyRegression
 from lavx.methods.visualization import Heatmap, SignificantRegions
 
 Parts = dict[str, Any]
@@ -82,14 +73,6 @@ def _rise() -> Parts:
         "smoothing": None,
         "visualization": SignificantRegions(),
     }
-
-
-def _shap_trees() -> Parts:
-    return _kernel_shap() | {"summary": CrossFittedShapley(surrogate="trees", n_folds=5)}
-
-
-def _rise_trees() -> Parts:
-    return _rise() | {"summary": CrossFittedMean(surrogate="trees", n_folds=5)}
 
 
 def _loco() -> Parts:
@@ -144,8 +127,6 @@ _METHODS: dict[str, Callable[[], Parts]] = {
     "lime": _lime,
     "kernel_shap": _kernel_shap,
     "rise": _rise,
-    "shap_trees": _shap_trees,
-    "rise_trees": _rise_trees,
     "loco": _loco,
     "univariate": _univariate,
     "occlusion": _occlusion,

@@ -279,23 +279,6 @@ class Sampling(Protocol):
         ...
 
 
-@runtime_checkable
-class Stopping(Sampling, Protocol):
-    """A sampling whose rounds end as soon as the summary's error is small enough."""
-
-    def check_summary(self, summary: Summary) -> None:
-        """Raise ValueError if the summary does not know its error."""
-
-    def settled(self, errors: Sequence[float]) -> bool:
-        """Whether no more rounds are needed.
-
-        Args:
-            errors: after each round, the mean squared standard error of the attribution as a share of its variance
-                over the regions.
-        """
-        ...
-
-
 class Removal(Protocol):
     """Says what takes the place of a removed voxel."""
 

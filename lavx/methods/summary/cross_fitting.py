@@ -2,13 +2,13 @@
 
 The units (independent draws) are dealt to folds. For each fold a surrogate is fitted to the others; its own
 attribution is exact, and what it leaves of the held-out scores is estimated without bias from those. The sum of
-both is unbiased too, with a variance that falls with the surrogate's error. Of the correction only that is taken
-which stands out of its noise. The noise vanishes as samples are added, so that the estimate is consistent: a
-surrogate that is wrong is corrected.
+both is unbiased too, with a variance that falls with the surrogate's error. It is shrunk toward the surrogate as
+far as the two tell about each other's errors, which vanishes as samples are added: a surrogate that is wrong is
+corrected, so that the estimate stays consistent whatever the surrogate.
 
-Sources: Witter et al. 2025 (regression-adjusted Monte Carlo estimates of Shapley values, arXiv 2506.11849);
-Butler et al. 2025 (ProxySPEX, boosted trees as the surrogate, arXiv 2505.17495); Chernozhukov et al. 2018
-(cross-fitting).
+Sources: Witter et al. 2025 (regression-adjusted Monte Carlo estimates of Shapley values, arXiv 2506.11849); Butler
+et al. 2025 (ProxySPEX, boosted trees as the surrogate, arXiv 2505.17495); Efron and Morris 1975 (shrinkage);
+Chernozhukov et al. 2018 (cross-fitting).
 """
 
 from __future__ import annotations
@@ -30,10 +30,6 @@ from lavx.types import Attribution, Coalitions, Estimate, Kept, Scores, Selectio
 SURROGATES = ("trees", "linear")
 
 _MODERATION = 4.0  # degrees of freedom that the pooled variance counts for beside the folds' own
-_LEAST_SCALE = 0.5  # of the jackknife's variance
-# Effects that no surrogate sees are below the noise of the correction, but not far. These shares of it, and of
-# what it shows beyond its noise and was not taken, were found on the embedded TPN, such that intervals cover.
-_MISSED, _LEFT = 0.2, 0.5
 
 # All rows count the same in a fit. By the Shapley kernel's weights, few rows near all and none would decide it.
 Fit = Callable[[Kept, Scores, np.random.Generator], Leaves]
@@ -88,74 +84,47 @@ def _residuals(coalitions: Coalitions, folds: list[_Fold], of: Callable[[Leaves,
 
 
 def _combined(surrogates: NDArray[np.float64], correction: Attribution, moves: NDArray[np.float64]) -> Estimate:
-    """The surrogates' effects with the correction from held-out rows, as far as it can be told from noise.
-
-    The correction has two parts. Surrogates are shrunk, all effects in about the same proportion, which all
-    regions together tell well. What the correction says beyond that of a single region is taken by as much as it
-    exceeds twice its noise (soft thresholding: Donoho and Johnstone 1994), or by the share of its mean square over
-    the regions that is no noise, whichever is more: as samples are added the noise goes and all of it is taken.
+    """The surrogates' effects with the correction from held-out rows, each as far as it can be trusted.
 
     Args:
         surrogates: float (K, R), the exact effects of each fold's surrogate.
         correction: float (R,), the unbiased estimate of what they lack.
         moves: float (U, R), how far each unit moves the correction.
     """
-    effect = surrogates.mean(axis=0)
-    lacking, lacking_noise = _lacking(effect, correction, moves)
-    rest, noise = correction - lacking * effect, (moves**2).sum(axis=0)
-    bias = max(0.0, float(np.mean(rest**2 - noise)))
-    common = np.divide(bias, bias + noise, out=np.zeros_like(noise), where=bias + noise > 0)
-    clear = 1 - np.divide(2 * np.sqrt(noise), np.abs(rest), out=np.ones_like(rest), where=rest != 0)
-    trust = np.maximum(common, clear)
-    spread = (1 + lacking) * _jackknife(surrogates)
-    variance = _variance(spread, effect, noise.sum() - (rest**2).sum())
-    left = (1 - trust) * rest
-    variance += lacking_noise * effect**2 + _MISSED * noise + _LEFT * np.maximum(0, left**2 - noise)
-    of_units = trust * moves
-    missing = np.maximum(0, variance - (of_units**2).sum(axis=0))
-    # What the units do not account for is spread over the folds as the folds are, else it is each region's own.
+    n_folds, effect = len(surrogates), surrogates.mean(axis=0)
+    # Surrogates are shrunk, all effects in about the same proportion, which all regions together tell well.
+    lacking = _lacking(effect, correction, moves)
+    rest = correction - lacking * effect
+    # How far the corrected surrogates may be off: a jackknife over folds, its few degrees of freedom moderated
+    # by a variance that all regions share (Smyth 2004), and what the rest shows beyond that.
+    spread = (1 + lacking) * (surrogates - effect) * np.sqrt((n_folds - 1) / n_folds)
     own = (spread**2).sum(axis=0)
+    pooled = _pooled(own, effect)
+    variance = (_MODERATION * pooled + (n_folds - 1) * own) / (_MODERATION + n_folds - 1)
+    noise = (moves**2).sum(axis=0)
+    # Both estimates err with the same scores, the unbiased one by more: all that their difference shows beyond its
+    # noise is bias of the surrogates.
+    bias = max(0.0, float(np.mean(rest**2 - noise)))
+    beyond = np.maximum(noise - variance, 0)
+    trust = np.divide(bias, bias + noise, out=np.zeros_like(noise), where=bias + noise > 0)
+    attribution = (1 + lacking) * effect + trust * rest
+    of_units = trust * moves
+    missing = variance + trust * beyond - (of_units**2).sum(axis=0)
     of_folds = spread * np.sqrt(np.divide(missing, own, out=np.zeros_like(own), where=own > 0))
-    alone = np.where(own > 0, 0.0, np.sqrt(missing))
+    alone = np.where(own > 0, 0.0, np.sqrt(np.maximum(missing, 0)))
     influence = np.concatenate([of_units, of_folds, np.diag(alone)[alone > 0]])
-    more: dict[str, float | None] = {"surrogate_lacks": lacking, "trust_in_correction": float(trust.mean())}
-    return Estimate((1 + lacking) * effect + trust * rest, influence, more=more)
+    more: dict[str, float | None] = {"surrogate_corrected_by": lacking, "trust_in_correction": float(trust.mean())}
+    return Estimate(attribution, influence, more=more)
 
 
-def _lacking(effect: Attribution, correction: Attribution, moves: NDArray[np.float64]) -> tuple[float, float]:
-    """The share of its effects that a surrogate lacks, by regression, less its noise; and the noise's variance."""
+def _lacking(effect: Attribution, correction: Attribution, moves: NDArray[np.float64]) -> float:
+    """The share of its effects that a surrogate lacks, by regression, less what that owes to noise."""
     size = float(effect @ effect)
     if size == 0:
-        return 0.0, 0.0
+        return 0.0
     share = float(effect @ correction) / size
     noise = float(((moves @ effect) ** 2).sum()) / size**2
-    return (share * max(0.0, 1 - noise / share**2) if share > 0 else 0.0), noise
-
-
-def _jackknife(surrogates: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far each fold (K, R) moves the mean of the surrogates: the squares sum to the jackknife's variance."""
-    n_folds = len(surrogates)
-    moves: NDArray[np.float64] = (surrogates - surrogates.mean(axis=0)) * np.sqrt((n_folds - 1) / n_folds)
-    return moves
-
-
-def _variance(spread: NDArray[np.float64], effect: Attribution, total: float) -> NDArray[np.float64]:
-    """The variance (R,) of the surrogates' effects.
-
-    A jackknife over folds has few degrees of freedom, so that it is moderated by a variance that all regions share
-    (Smyth 2004). Of trees it is too large, since each fold's chance counts as if it were the data's: it is scaled
-    to what the correction shows. That errs by the same scores and by more, so that the excess of its noise over
-    its distance from the surrogates is about the variance of these.
-
-    Args:
-        spread: float (K, R), how far each fold moves the effects.
-        effect: float (R,).
-        total: that excess, summed over the regions.
-    """
-    n_folds, own = len(spread), (spread**2).sum(axis=0)
-    moderated = (_MODERATION * _pooled(own, effect) + (n_folds - 1) * own) / (_MODERATION + n_folds - 1)
-    summed = float(moderated.sum())
-    return moderated * (float(np.clip(total / summed, _LEAST_SCALE, 1)) if summed > 0 else 1.0)
+    return share * max(0.0, 1 - noise / share**2) if share > 0 else 0.0
 
 
 def _pooled(variance: NDArray[np.float64], effect: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,10 +13,10 @@ from lavx import checks
 from lavx.methods.summary.rows import by_unit, check_shapley, check_similarity, checked, similarity
 from lavx.types import Attribution, Coalitions, Estimate, Scores, Selection
 
-# Penalty of Kernel SHAP on the deviation from equal shares, in what all coalitions tell of a direction, by how
-# many regions there are an independent draw, beyond that of enough draws. With few, what they tell of the weakest
-# directions is mostly noise.
-_PENALTY, _ENOUGH = 0.2, 1 / 3
+# Penalty of Kernel SHAP on the deviation from equal shares, in what all coalitions tell of a direction, at one
+# independent draw a region. With few draws, what they tell of the weakest directions is mostly noise. It falls
+# with the number of draws.
+_PENALTY = 0.2
 
 _MOST_LEVERAGE = 0.999
 
@@ -132,7 +132,7 @@ class ShapleyRegression:
     """Shapley values by least squares with the Shapley kernel's weights: Kernel SHAP.
 
     Constrained to share out exactly full - empty, at any number of samples, and exact with all of them. With
-    fewer than three independent draws a region, what they hardly tell is shrunk toward equal shares.
+    few a region, what they hardly tell is shrunk toward equal shares.
 
     Source: Lundberg and Lee 2017, theorem 2.
     """
@@ -183,8 +183,7 @@ class ShapleyRegression:
         told = float(np.trace(information)) / (n_regions - 1)
         n_units = len(np.unique(coalitions.units[coalitions.drawn]))
         by_chance = float(coalitions.weights[coalitions.drawn].sum() / coalitions.weights.sum())
-        lacking = max(0.0, by_chance * (n_regions - 1) / max(1, n_units) - _ENOUGH)
-        penalty = _PENALTY * lacking * told
+        penalty = _PENALTY * by_chance * (n_regions - 1) / max(1, n_units) * told
         # The constant direction, of which nothing is told, gets what the others have: u has no part there.
         inverse = linalg.inv(information + penalty * np.eye(n_regions) + told / n_regions)
         u = inverse @ (weighted.T @ y)
