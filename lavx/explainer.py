@@ -150,12 +150,13 @@ def estimated(
     scores: Scores,
     full: float,
     empty: float,
-    regions: Regions,
+    regions: Regions | None = None,
     device: torch.device | None = None,
 ) -> dict[str, Any]:
     """The fields of a `MethodResult` that a summary decides, by name.
 
-    Those are `attribution`, `std_error`, `neutral`, `neutral_std_error`, `influence`, `more` and `per_frame`.
+    Those are `attribution`, `std_error`, `neutral`, `neutral_std_error`, `influence`, `more` and, where
+    there are regions, `per_frame`.
     A summary that is no `lavx.types.Estimating` may offer
     `std_error(coalitions, scores, full, empty) -> (R,) | None`.
     """
@@ -178,7 +179,7 @@ def estimated(
         "neutral_std_error": neutral_std_error,
         "influence": found.influence,
         "more": found.more,
-        "per_frame": frame_importance(regions, found, device),
+        "per_frame": None if regions is None else frame_importance(regions, found, device),
     }
 
 
