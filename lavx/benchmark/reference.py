@@ -32,7 +32,7 @@ N_FOLDS = 5
 LEAST = 20  # samples: each half needs some in each fold
 
 _BLOCK = 500  # samples
-_OF_SHAPLEY = ("ShapleyRegression", "PermutationMean", "CrossFittedShapley")
+_OF_SHAPLEY = ("ShapleyRegression", "PermutationMean")
 _ALPHAS = np.logspace(-3, 3, 13)
 
 
@@ -220,7 +220,7 @@ def estimand_of(method: Any) -> Estimand | None:
         return Shapley()
     if not isinstance(selection, Bernoulli):
         return None
-    if name in ("MeanWhenKept", "CrossFittedMean"):
+    if name == "MeanWhenKept":
         return MeanWhenKept(selection.p_keep)
     width = getattr(summary, "kernel_width", None)
     if name == "WeightedMean" and width is not None:

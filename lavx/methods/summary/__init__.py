@@ -6,15 +6,12 @@ selection whose rows it cannot use, when the method is put together; `check_coal
 that leave a region without a value, before a forward pass is spent on them.
 """
 
-from lavx.methods.summary.cross_fitting import CrossFittedMean, CrossFittedShapley
 from lavx.methods.summary.means import MeanWhenKept, WeightedMean
 from lavx.methods.summary.one_by_one import Difference, Value
 from lavx.methods.summary.permutations import PermutationMean
 from lavx.methods.summary.regression import Ridge, ShapleyRegression
 
 __all__ = [
-    "CrossFittedMean",
-    "CrossFittedShapley",
     "Difference",
     "MeanWhenKept",
     "PermutationMean",
