@@ -8,8 +8,9 @@ import threading
 import pytest
 
 from lavx import commands, stopping
-from lavx.commands import guarded
+from lavx.commands import gathering, guarded
 from lavx.errors import RequestError
+from lavx.experiments import job_statuses
 from lavx.stopping import Stopped
 
 
@@ -107,6 +108,15 @@ def test_an_invalid_request_and_a_full_disk_are_one_line(capsys):
     err = capsys.readouterr().err.splitlines()
     assert err[0] == "lavx: no such thing" and err[1].startswith("lavx: cannot write (No space left on device)")
     assert len(err) == 2
+
+
+def test_a_status_that_a_job_could_not_write_counts_as_failed(tmp_path):
+    with gathering():
+        job_statuses.gather(tmp_path)
+        (folder,) = tmp_path.iterdir()
+        (folder / "one").write_text("0")
+        (folder / "two").write_text("")
+    assert sorted(commands.statuses) == [0, 1] and not list(tmp_path.iterdir())
 
 
 SCRIPT = """
