@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
 import matplotlib
@@ -264,8 +265,25 @@ def study_map(evidence: Evidence, keep: str = "cumulative", amount: float = 0.3)
     return np.where(inside & _singles_out(heatmap), np.maximum(heatmap, 0), 0).astype(np.float32)
 
 
+class _WithoutLines(ABC):
+    """A visualization whose drawing of a heatmap alone is its colored frames."""
+
+    def __call__(self, frames: Frames, heatmap: NDArray[np.floating]) -> Frames:
+        """Draw a heatmap over the frames, each voxel a region of its own: uint8 (T, H, W, 3).
+
+        Raises:
+            ValueError: if the two do not fit together or the heatmap is not finite.
+        """
+        return self.draw(frames, Evidence(heatmap)).frames
+
+    @abstractmethod
+    def draw(self, frames: Frames, evidence: Evidence) -> Drawing:
+        """Draw the evidence over the frames."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class Study:
+class Study(_WithoutLines):
     """The pictures of the study: the most important regions, nothing negative, the colors stretched over them.
 
     Args:
@@ -288,14 +306,6 @@ class Study:
         _check_stretch(self.stretch)
         checks.between("alpha", self.alpha, 0, 1)
         _colormap(self.colormap)
-
-    def __call__(self, frames: Frames, heatmap: NDArray[np.floating]) -> Frames:
-        """Draw a heatmap over the frames, its voxels being the regions: uint8 (T, H, W, 3).
-
-        Raises:
-            ValueError: if the two do not fit together or the heatmap is not finite.
-        """
-        return self.draw(frames, Evidence(heatmap)).frames
 
     def draw(self, frames: Frames, evidence: Evidence) -> Drawing:
         """Draw what the study would keep of the evidence.
@@ -327,7 +337,7 @@ def _check_amount(keep: str, amount: float) -> None:
 
 
 @dataclass(frozen=True)
-class Heatmap:
+class Heatmap(_WithoutLines):
     """Important voxels in warm colors.
 
     Args:
@@ -359,14 +369,6 @@ class Heatmap:
 
     def __post_init__(self) -> None:
         _check(self.keep, self.amount, self.stretch, self.sign, self.blend, self.alpha, self.colormap)
-
-    def __call__(self, frames: Frames, heatmap: NDArray[np.floating]) -> Frames:
-        """Draw the heatmap over the frames: uint8 (T, H, W, 3).
-
-        Raises:
-            ValueError: if the two do not fit together or the heatmap is not finite.
-        """
-        return self.draw(frames, Evidence(heatmap)).frames
 
     def draw(self, frames: Frames, evidence: Evidence) -> Drawing:
         """Draw the heatmap of the evidence.
@@ -403,7 +405,7 @@ class Heatmap:
 
 
 @dataclass(frozen=True)
-class PosNeg:
+class PosNeg(_WithoutLines):
     """Voxels that speak for the target in one color, those that speak against it in another.
 
     Parameters as in `Heatmap`, with these differences: importance is the size of the attribution, whatever its
@@ -421,14 +423,6 @@ class PosNeg:
 
     def __post_init__(self) -> None:
         _check(self.keep, self.amount, self.stretch, self.sign, self.blend, self.alpha, self.colormap)
-
-    def __call__(self, frames: Frames, heatmap: NDArray[np.floating]) -> Frames:
-        """Draw the heatmap over the frames: uint8 (T, H, W, 3).
-
-        Raises:
-            ValueError: if the two do not fit together or the heatmap is not finite.
-        """
-        return self.draw(frames, Evidence(heatmap)).frames
 
     def draw(self, frames: Frames, evidence: Evidence) -> Drawing:
         """Draw the heatmap of the evidence.
