@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
-from lavx_process import TINY, Lavx
+from lavx_process import TINY, Command, Lavx
 
 from lavx.experiments.record import VideoRecord
 
@@ -46,6 +47,25 @@ def finished(lavx: Lavx, folder: Path) -> Path:
     done = lavx.run(*RUN, folder=folder, hook=NO_PICTURES)
     assert done.status == 0, done.stderr
     return folder
+
+
+def at_each_operation(lavx: Lavx, folder: Path, fault: str) -> Iterator[tuple[Path, Command]]:
+    """Runs with a fault from every third operation on files on, until one needs no more operations than that."""
+    number, stride = 1, 3
+    pending = []
+    while True:
+        place = folder / str(number)
+        place.mkdir()
+        hook = (f"injected:{fault}", str(place / "outputs"), number)
+        pending.append((place, lavx.start(*RUN, folder=place, hook=hook)))
+        number += stride
+        if len(pending) < 3:
+            continue
+        place, ended = pending.pop(0)
+        if ended.status == 0:
+            break
+        yield place, ended
+    assert all(ended.status == 0 for _, ended in pending)
 
 
 def copy(finished: Path, folder: Path) -> Path:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from cells import finished
 from lavx_process import Lavx
 
 _FOLDER = Path(__file__).parent
@@ -31,7 +32,7 @@ class Tally:
         lost: finished results that are gone.
         wrong: results that differ from those of an undisturbed run, or that say nothing of what went wrong.
         tracebacks: that a user would have seen.
-        notes: what else is worth a word.
+        notes: what else there is to say.
     """
 
     name: str
@@ -83,3 +84,9 @@ def lavx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lavx]:
     """Starts commands, all with the same cache of videos."""
     with Lavx(tmp_path_factory.mktemp("cache")) as processes:
         yield processes
+
+
+@pytest.fixture(scope="module")
+def whole(lavx: Lavx, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished cell, undisturbed."""
+    return finished(lavx, tmp_path_factory.mktemp("whole"))

@@ -8,16 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cells import NO_PICTURES, RUN, cell, copy, explanations, finished, numbers, state
+from cells import NO_PICTURES, RUN, cell, copy, explanations, numbers, state
 
 from lavx.explanation_file import read_arrays
-
-
-@pytest.fixture(scope="module")
-def whole(lavx, tmp_path_factory) -> Path:
-    folder = finished(lavx, tmp_path_factory.mktemp("whole"))
-    return folder
-
 
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda content: b"",

@@ -9,14 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from cells import NO_PICTURES, RUN, cell, copy, explanations, finished, numbers, state
+from cells import NO_PICTURES, RUN, at_each_operation, cell, copy, explanations, numbers, state
 from lavx_process import TINY
-
-
-@pytest.fixture(scope="module")
-def whole(lavx, tmp_path_factory) -> Path:
-    return finished(lavx, tmp_path_factory.mktemp("whole"))
-
 
 COMMANDS = {
     "run": RUN,
@@ -42,20 +36,8 @@ def check_refused(ended, tally, name: str) -> None:
 
 
 def test_a_disk_that_is_full_from_each_operation_on(lavx, tmp_path, whole, tally):
-    number, stride = 1, 3
     reference = explanations(cell(whole))
-    pending = []
-    while True:
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        hook = ("injected:full_without_pictures", str(folder / "outputs"), number)
-        pending.append((folder, lavx.start(*RUN, folder=folder, hook=hook)))
-        number += stride
-        if len(pending) < 3:
-            continue
-        folder, ended = pending.pop(0)
-        if ended.status == 0:
-            break
+    for folder, ended in at_each_operation(lavx, tmp_path, "full_without_pictures"):
         tally.faults += 1
         check_refused(ended, tally, folder.name)
         before = explanations(cell(folder)) if cell(folder).exists() else {}
@@ -66,7 +48,6 @@ def test_a_disk_that_is_full_from_each_operation_on(lavx, tmp_path, whole, tally
         tally.lost += len(before.keys() - after.keys()) + len(reference.keys() - after.keys())
         tally.wrong += after != reference or numbers(cell(folder)) != numbers(cell(whole))
         assert state(cell(folder)) == "done" and not list(cell(folder).glob("videos/.*"))
-    assert all(ended.status == 0 for _, ended in pending)
     assert tally.faults > 20 and tally.clean(), tally.notes
 
 

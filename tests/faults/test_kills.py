@@ -8,13 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from cells import NO_PICTURES, RUN, cell, copy, explanations, finished, numbers, state
+from cells import NO_PICTURES, RUN, at_each_operation, cell, copy, explanations, numbers, state
 from lavx_process import TINY
-
-
-@pytest.fixture(scope="module")
-def whole(lavx, tmp_path_factory) -> Path:
-    return finished(lavx, tmp_path_factory.mktemp("whole"))
 
 
 def check_after_death(lavx, folder: Path, whole: Path, tally, before: dict[str, bytes]) -> None:
@@ -32,24 +27,12 @@ def check_after_death(lavx, folder: Path, whole: Path, tally, before: dict[str, 
 
 
 def test_death_before_each_operation_of_a_run(lavx, tmp_path, whole, tally):
-    number, stride = 1, 3
-    pending = []
-    while True:
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        hook = ("injected:die_without_pictures", str(folder / "outputs"), number)
-        pending.append((folder, lavx.start(*RUN, folder=folder, hook=hook)))
-        number += stride
-        if len(pending) < 3:
-            continue
-        folder, ended = pending.pop(0)
-        if ended.status == 0:  # it needs no more operations than that
-            break
+    for folder, ended in at_each_operation(lavx, tmp_path, "die_without_pictures"):
         assert ended.status == -9
         tally.faults += 1
         tally.tracebacks += ended.tracebacks
         check_after_death(lavx, folder, whole, tally, explanations(cell(folder)))
-    assert all(ended.status == 0 for _, ended in pending) and tally.faults > 20 and tally.clean()
+    assert tally.faults > 20 and tally.clean()
 
 
 def test_deaths_at_random_instants_of_two_workers(lavx, tmp_path, whole, tally):
