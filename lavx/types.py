@@ -320,7 +320,7 @@ class Estimate:
             attribution over draws is `influence.T @ influence`. None where nothing was drawn.
         neutral: the attribution of a region without any effect on the score.
         neutral_influence: float64 (U,), how far each unit moves `neutral`; None where it is fixed.
-        more: further numbers worth storing, by name.
+        more: further numbers to store, by name.
     """
 
     attribution: Attribution

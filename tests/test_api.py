@@ -228,14 +228,14 @@ class TwoRounds:
 
 
 def test_a_sampling_may_see_scores_and_ask_for_more():
-    worth = np.arange(6.0)
-    game = lavx.FunctionGame(lambda kept: kept @ worth, 6)
+    effects = np.arange(6.0)
+    game = lavx.FunctionGame(lambda kept: kept @ effects, 6)
     played, scores = lavx.play(
         game, selection.Bernoulli(), TwoRounds(), summary.Ridge(alpha=1e-9), np.random.default_rng(0)
     )
     assert len(played) == len(scores) == 60
-    assert scores == pytest.approx(played.kept @ worth)
-    assert summary.Ridge(alpha=1e-9)(played, scores, game.full, game.empty) == pytest.approx(worth, abs=1e-6)
+    assert scores == pytest.approx(played.kept @ effects)
+    assert summary.Ridge(alpha=1e-9)(played, scores, game.full, game.empty) == pytest.approx(effects, abs=1e-6)
 
 
 def test_the_exact_shapley_values_of_shapiq_on_a_game_of_a_clip(red_corner, rng):

@@ -1,4 +1,4 @@
-"""Efficiency: how close methods come to what they estimate, and what their pictures are worth, by forward passes.
+"""Efficiency: how close methods come to what they estimate, and where they draw color, by forward passes.
 
 Every method explains every video with each number of samples, several times with other draws. Compared are the
 attribution with an unbiased reference for the same estimand (`lavx.benchmark.reference`), the draws with each

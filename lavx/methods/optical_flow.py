@@ -46,7 +46,7 @@ class OpticalFlow:
         ValueError: if a parameter is not one of those allowed.
     """
 
-    # It has no `version`: how a start or a function cuts is nothing that stored regions could be told apart by.
+    # It has no `version`: stored regions cannot say by what start or function they were cut.
 
     def __init__(
         self, start: Segmentation | None = None, slices: int = 1, flow: Flow | ArrayLike | None = None

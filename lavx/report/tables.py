@@ -232,7 +232,7 @@ def summary(study: Study, table: pd.DataFrame, columns: Sequence[str]) -> pd.Dat
 
 
 def unbeaten(table: pd.DataFrame, column: str, higher_is_better: bool) -> set[str]:
-    """The methods that no other one is significantly better than; none where nothing is told apart.
+    """The methods that no other one is significantly better than; none where no method is significantly worse.
 
     Paired, on the videos that all of them have; controls are not asked.
     """
