@@ -12,15 +12,13 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr
+from scipy.special import ndtr
 from scipy.stats import false_discovery_control
 
 from lavx import checks
 
 FEWEST = 16  # regions below which the others say too little of what no effect looks like
 
-# Standard errors are estimates themselves, of a few draws a region: tails are those of Student's t.
-_FREEDOM = 30
 _ROUNDING = 1e-9  # of the largest attribution: what is no further from no effect is no effect
 
 
@@ -33,9 +31,8 @@ def significant(
 ) -> NDArray[np.bool_]:
     """Which regions differ from no effect: bool (R,).
 
-    With standard errors, each region has a two-sided p-value from (attribution - against) / std_error, of
-    Student's t with 30 degrees of freedom where there is no effect. Exact attributions have no
-    standard error, and one alone says nothing of how
+    With standard errors, each region has a two-sided p-value from (attribution - against) / std_error, standard
+    normal where there is no effect. Exact attributions have no standard error, and one alone says nothing of how
     large it may become by chance; but there are many, and most regions of a clip do not matter. So the regions
     themselves are the measure: what no effect looks like is taken from their median and, on either side of it,
     from its distance to the quartile, with exponential tails, as the shape is not known; regions are marked that
@@ -93,7 +90,7 @@ def noise_of_answers(kept: NDArray[np.bool_], scores: NDArray[np.floating]) -> f
 def _against(distance: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.float64]:
     """Two-sided p-values of normal deviates; where both are 0 there is no effect."""
     z = np.divide(np.abs(distance), scale, out=np.zeros_like(distance), where=scale > 0)
-    p_values: NDArray[np.float64] = 2 * stdtr(_FREEDOM, -z)
+    p_values: NDArray[np.float64] = 2 * ndtr(-z)
     return p_values
 
 
