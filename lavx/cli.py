@@ -105,6 +105,7 @@ def _run(word: str, arguments: list[str]) -> int:
     from lavx import commands
     from lavx.errors import RequestError
     from lavx.experiments import composing
+    from lavx.files import why_not_writable
 
     try:
         with stopping.listening(), composing.in_one_line():
@@ -121,4 +122,10 @@ def _run(word: str, arguments: list[str]) -> int:
         if stop.code == 1 and not commands.statuses:
             return commands.UNUSABLE
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except Exception as error:  # of what Hydra writes beside the jobs, such as what it keeps of a sweep
+        if (reason := why_not_writable(error)) is None:
+            raise
+        place = getattr(error, "filename", None)
+        print(f"lavx: cannot write{f' {place}' if place else ''} ({reason}); set outputs=...", file=sys.stderr)
+        return commands.UNUSABLE
     return max(commands.statuses, default=0)

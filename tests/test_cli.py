@@ -1,5 +1,6 @@
 """The installed command, as a user types it."""
 
+import errno
 import functools
 import json
 import os
@@ -8,11 +9,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from command import run_lavx
 
 import lavx
+from lavx import cli
 from lavx.commands.cell_name import cell_name
 
 ROOT = Path(__file__).parents[1]
@@ -143,3 +146,17 @@ def test_a_run_that_is_killed_goes_on_to_the_same_bytes(command, environment, tm
     for file in whole:
         twin = cut / file.relative_to(tmp_path / "outputs" / "whole")
         assert twin.read_bytes() == file.read_bytes()
+
+
+def test_a_disk_on_which_hydra_cannot_write_is_one_line(monkeypatch, capsys):
+    def full():
+        raise OSError(errno.ENOSPC, "No space left on device", "multirun.yaml")
+
+    monkeypatch.setitem(sys.modules, "lavx.commands.status", SimpleNamespace(main=full))
+    monkeypatch.setattr(sys, "argv", ["lavx", "status"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 2
+    assert (
+        capsys.readouterr().err == "lavx: cannot write multirun.yaml (No space left on device); set outputs=...\n"
+    )
